@@ -1,0 +1,265 @@
+"""The tables that pass between stages: columns, types, keys, units, and what missing means.
+
+Everything that one stage hands to another is one of these tables, so a stage needs to know
+this module and nothing of the stage before it. Writing is atomic (a neighbouring ``.part``
+file, then a rename), numbers carry a stated number of significant digits, rows are sorted by
+the table's key, and no file holds a clock, a host or a path: the same run gives the same bytes.
+
+Conventions that hold in every table:
+
+* a missing number is an empty field and means "not estimated" (the ``note`` says why); it is
+  never zero;
+* a missing text is an empty field; ``''`` in a key column means "does not apply";
+* contrasts are named ``a - b`` and estimates are a minus b;
+* ``p`` is never adjusted; ``q`` exists only where ``family`` names a declared family.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.errors import TableError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SIGNIFICANT_DIGITS = 6
+
+CLINICAL_COLUMNS: dict[str, str] = {
+    "patient": "patient id as NAMESPACE:id, the namespace says whose numbering it is",
+    "sample_type": "primary, metastasis, normal, recurrence",
+    "sex": "female, male",
+    "age": "years at diagnosis",
+    "her2": "positive, negative, equivocal; missing is never negative",
+    "her2_source": "ihc+ish, ihc, ish, stated, expression",
+    "her2_ihc": "0, 1+, 2+, 3+",
+    "her2_ish": "amplified, not amplified, equivocal",
+    "her2_low": "low (negative, and IHC 1+ or 2+ not amplified), zero (IHC 0, negative)",
+    "her2_flag": "conflicts between IHC, ISH and the stated call, empty where there is none",
+    "er": "positive, negative",
+    "pr": "positive, negative",
+    "pam50": "LumA, LumB, Her2, Basal, Normal, claudin-low",
+    "grade": "1, 2, 3 (Nottingham)",
+    "stage": "1, 2, 3, 4 (AJCC main group)",
+    "nodes": "number of positive lymph nodes",
+    "tumour_size": "mm",
+    "purity": "fraction 0-1",
+    "leukocyte": "fraction 0-1",
+    "chemo": "yes, no",
+    "endocrine": "yes, no",
+    "treatment": "arm or regimen, as named by the cohort",
+    "timepoint": "before, during, after",
+    "response": "yes, no (pCR or UICC responder, the cohort file says which)",
+    "batch": "site, platform or batch",
+}
+NUMERIC_CLINICAL = frozenset({"age", "nodes", "tumour_size", "purity", "leukocyte"})
+ENDPOINTS = ("OS", "DSS", "DFI", "RFS", "DRFS", "PFI")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Contract of one table.
+
+    Parameters
+    ----------
+    name
+        Name used in messages.
+    columns
+        Column name to kind: ``text``, ``float``, ``int`` or ``bool``. All must be present;
+        further columns may follow.
+    key
+        Columns that identify a row; no two rows share them.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    key: tuple[str, ...]
+
+    def empty(self) -> pd.DataFrame:
+        """Return the table without rows."""
+        return self.conform(pd.DataFrame(columns=list(self.columns)))
+
+    def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a copy with the contract's order and types, sorted by key.
+
+        Raises
+        ------
+        TableError
+            A column is absent, a value has the wrong type, or a key occurs twice.
+        """
+        absent = [column for column in self.columns if column not in frame.columns]
+        if absent:
+            raise TableError(f"Table {self.name} lacks the column(s) {', '.join(absent)}.")
+        further = [column for column in frame.columns if column not in self.columns]
+        out = frame.loc[:, [*self.columns, *further]].copy()
+        for column, kind in self.columns.items():
+            out[column] = _as_kind(out[column], kind, self.name, column)
+        duplicated = out.duplicated(list(self.key), keep=False)
+        if duplicated.any():
+            first = out.loc[duplicated, list(self.key)].iloc[0].to_dict()
+            raise TableError(
+                f"Table {self.name} has {int(duplicated.sum())} rows that share a key, "
+                f"the first is {first}."
+            )
+        order = pd.MultiIndex.from_frame(out[list(self.key)].astype(str)).argsort(kind="stable")
+        return out.iloc[order].reset_index(drop=True)
+
+    def concat(self, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+        """Return all rows of several frames as one conforming table."""
+        filled = [frame for frame in frames if len(frame)]
+        return self.conform(pd.concat(filled, ignore_index=True)) if filled else self.empty()
+
+
+def _as_kind(values: pd.Series, kind: str, table: str, column: str) -> pd.Series:
+    try:
+        if kind == "text":
+            return values.astype(object).where(values.notna(), "").astype(str)
+        if kind == "float":
+            return values.astype(float)
+        if kind == "int":
+            return values.astype("Int64")
+        return values.astype("boolean")
+    except (ValueError, TypeError) as error:
+        raise TableError(f"Table {table}, column {column}: {error}.") from error
+
+
+def _columns(text: str) -> dict[str, str]:
+    """Read ``name:kind`` pairs, kind text where none is given."""
+    pairs = (word.partition(":") for word in text.split())
+    return {name: kind or "text" for name, _, kind in pairs}
+
+
+FLOW = Table(
+    "Flow",
+    _columns("cohort step reason n_in:int n_out:int"),
+    ("cohort", "step", "reason"),
+)
+COVERAGE = Table(
+    "Coverage",
+    _columns("cohort signature n_genes:int n_present:int fraction:float missing usable:bool note"),
+    ("cohort", "signature"),
+)
+SCORES = Table(
+    "Scores",
+    _columns("cohort sample cell_type signature method score:float percentile:float"),
+    ("cohort", "signature", "method", "cell_type", "sample"),
+)
+EFFECTS = Table(
+    "Effects",
+    _columns(
+        "cohort question endpoint stratum signature method contrast her2_rule gene_filter "
+        "adjustment n:int n_case:int events:int estimate:float scale se:float low:float "
+        "high:float p:float family q:float null_p:float power_limit:float note"
+    ),
+    (
+        "question", "cohort", "endpoint", "stratum", "signature", "method", "contrast",
+        "her2_rule", "gene_filter", "adjustment", "scale",
+    ),
+)  # fmt: skip
+POOLED = Table(
+    "Pooled",
+    _columns(
+        "question endpoint stratum signature method contrast her2_rule gene_filter adjustment "
+        "scale model k:int estimate:float low:float high:float p:float family q:float tau2:float "
+        "i2:float pi_low:float pi_high:float loo_low:float loo_high:float note"
+    ),
+    (
+        "question", "endpoint", "stratum", "signature", "method", "contrast", "her2_rule",
+        "gene_filter", "adjustment", "scale", "model",
+    ),
+)  # fmt: skip
+VERDICTS = Table(
+    "Verdicts",
+    _columns(
+        "claim document therapy relation cohort question signature method estimate:float "
+        "low:float high:float p:float q:float null_p:float verdict reachable:bool reason"
+    ),
+    ("claim", "cohort", "signature", "method"),
+)
+TABLES = {
+    table.name.lower(): table for table in (FLOW, COVERAGE, SCORES, EFFECTS, POOLED, VERDICTS)
+}
+
+
+def _text_number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.{SIGNIFICANT_DIGITS}g}"
+
+
+def write_table(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
+    """Write a table as TSV (gzip where the name ends in ``.gz``), atomically.
+
+    Floats are rounded to `SIGNIFICANT_DIGITS` significant digits, line ends are LF.
+    """
+    out = table.conform(frame)
+    for column in out.columns:
+        if pd.api.types.is_float_dtype(out[column]):
+            out[column] = out[column].map(_text_number, na_action=None)
+    text = out.to_csv(sep="\t", index=False, lineterminator="\n")
+    write_bytes(path, text.encode())
+
+
+def read_table(path: str | Path, table: Table) -> pd.DataFrame:
+    """Read a table written by `write_table` and check its contract."""
+    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    for column, kind in table.columns.items():
+        if kind != "text" and column in frame:
+            blank = frame[column].eq("")
+            values = frame[column].mask(blank)
+            if kind == "bool":
+                values = values.map({"True": True, "False": False})
+            elif kind == "float":
+                values = pd.to_numeric(values)
+            else:
+                values = pd.to_numeric(values).astype("Int64")
+            frame[column] = values
+    return table.conform(frame)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all; a name in ``.gz`` is compressed without a time stamp."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".gz":
+            content = gzip.compress(content, compresslevel=6, mtime=0)
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_cohort(cohort: AnnData, path: str | Path) -> None:
+    """Write a Cohort table (.h5ad): X log2, ``layers["counts"]`` where counts exist.
+
+    ``uns["provenance"]`` is a dict; it is stored as JSON text, because HDF5 holds no lists of
+    dicts, and comes back as a dict from `read_cohort`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    out = cohort.copy()
+    out.uns["provenance"] = json.dumps(dict(cohort.uns["provenance"]), sort_keys=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        out.write_h5ad(part, compression="gzip")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
+    """Read a Cohort table; ``uns["provenance"]`` comes back as a dict."""
+    import anndata
+
+    cohort = anndata.read_h5ad(path, backed="r" if backed else None)
+    cohort.uns["provenance"] = json.loads(cohort.uns["provenance"])
+    return cohort
