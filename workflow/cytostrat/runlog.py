@@ -1,0 +1,60 @@
+"""What a rule's script does around its work: its log, and errors that people can read."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from cytostrat.errors import CytostratError
+
+
+class _Tee(io.TextIOBase):
+    def __init__(self, *targets: TextIO) -> None:
+        self.targets = targets
+
+    def write(self, text: str) -> int:
+        for target in self.targets:
+            target.write(text)
+            target.flush()
+        return len(text)
+
+
+@contextlib.contextmanager
+def logged(log: str | Path, *, what: str = "") -> Iterator[None]:
+    """Send stdout, stderr, warnings and logging to a log file; keep errors on the console.
+
+    A deliberate error (`CytostratError`) ends the process with exit code 1 and its one
+    sentence; anything else shows its traceback on the console and in the log.
+
+    Parameters
+    ----------
+    log
+        File that takes the output.
+    what
+        Name of the work, put before an error's sentence.
+    """
+    console = sys.stderr
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as stream:
+        handler = logging.StreamHandler(stream)
+        logging.getLogger().addHandler(handler)
+        logging.captureWarnings(True)
+        both = _Tee(console, stream)
+        try:
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+                yield
+        except CytostratError as error:
+            both.write(f"\n{what}: {error}\n" if what else f"\n{error}\n")
+            sys.exit(1)
+        except Exception:
+            both.write(traceback.format_exc())
+            sys.exit(1)
+        finally:
+            logging.getLogger().removeHandler(handler)
+            logging.captureWarnings(False)
