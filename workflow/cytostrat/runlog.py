@@ -52,7 +52,7 @@ def logged(log: str | Path, *, what: str = "") -> Iterator[None]:
         except CytostratError as error:
             both.write(f"\n{what}: {error}\n" if what else f"\n{error}\n")
             sys.exit(1)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever ends a job must stand in its log
             both.write(traceback.format_exc())
             sys.exit(1)
         finally:

@@ -1,0 +1,63 @@
+# `make` runs the demo cohorts to results/report.html; `make help` lists the rest.
+# Everything runs in .venv, made from requirements.lock with Python 3.11, 3.12 or 3.13.
+# Another interpreter: make PYTHON=/path/to/python3.12. More cores: make CORES=8.
+
+CORES ?= 2
+CONFIG ?= config/config.yaml
+CYTOSTRAT_DATA ?= $(abspath ../shared/data)
+export CYTOSTRAT_DATA
+BIN := .venv/bin
+READY := .venv/.ready
+SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/laptop --cores $(CORES)
+
+.DEFAULT_GOAL := report
+.PHONY: report real test lint format bench calibrate lock clean help
+
+report: $(READY)  ## Run the demo cohorts (or CONFIG=...) and say where the report is
+	@$(SNAKEMAKE) --configfile $(CONFIG)
+
+real: $(READY)  ## Run the real tumours of CYTOSTRAT_DATA to results/real/report.html
+	@$(MAKE) --no-print-directory report CONFIG=tests/workflow/real/config.yaml
+
+test: $(READY)  ## Run the tests: Python only, below 15 minutes on 2 cores
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## Check style of code and workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/python tests/lint_workflow.py
+
+format: $(READY)  ## Rewrite code and workflow in the house style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+clean:  ## Remove the environment and everything that was computed
+	rm -rf .venv .venv-tools .snakemake
+	find results -mindepth 1 ! -name README.md -delete
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+# A candidate must be 3.11-3.13 and bring venv with pip (Debian splits it into python3-venv).
+$(READY): requirements.lock pyproject.toml
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3.12 python3.13 python3.11 python3); do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	    found=$$python; \
+	    if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then chosen=$$python; break; fi; \
+	  fi; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+	  if [ -n "$$found" ]; then \
+	    echo "make: $$found has no venv module; install it (Debian: apt install python3-venv) or name another interpreter: make PYTHON=/path/to/python3.12" >&2; \
+	  else \
+	    echo "make: no Python 3.11, 3.12 or 3.13 found$(if $(PYTHON), at $(PYTHON),); install one or name it: make PYTHON=/path/to/python3.12" >&2; \
+	  fi; \
+	  exit 1; \
+	fi; \
+	echo "Setting up .venv with $$chosen (one or two minutes, once)"; \
+	"$$chosen" -m venv --clear .venv && \
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	touch $@

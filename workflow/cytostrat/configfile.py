@@ -1,0 +1,90 @@
+"""The configuration of a run with its cohort files, checked and with defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cytostrat import cohortfile
+from cytostrat.errors import ConfigError
+from cytostrat.validation import validate
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything the rules need to know of a run.
+
+    Parameters
+    ----------
+    config
+        The configuration, defaults filled in.
+    cohorts
+        Cohort name to its checked cohort file, in the order of the configuration.
+    gene_sets
+        The user's GMT files, and the tables beside them ('' where there is none).
+    """
+
+    config: dict[str, Any]
+    cohorts: dict[str, dict[str, Any]]
+    gene_sets: list[tuple[str, str]]
+
+    def names(self, kind: str) -> list[str]:
+        """Return the cohorts of one kind: bulk or single_cell."""
+        return [name for name, cohort in self.cohorts.items() if cohort["kind"] == kind]
+
+    def earlier(self, name: str) -> list[str]:
+        """Return the cohorts before `name` whose patients carry the same namespace."""
+        names = list(self.cohorts)
+        own = self.cohorts[name]["namespace"]
+        return [
+            other
+            for other in names[: names.index(name)]
+            if own and self.cohorts[other]["namespace"] == own
+        ]
+
+
+def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
+    """Check a configuration and read the cohort files it names.
+
+    Parameters
+    ----------
+    config
+        Content of the configuration.
+    file
+        Its file; relative paths in it start at its folder.
+
+    Raises
+    ------
+    ConfigError
+        A key or value can't be used, a file is absent, or two cohorts share a name.
+    """
+    checked = validate(config, "config", file=file)
+    folder = Path(file).parent
+    cohorts: dict[str, dict[str, Any]] = {}
+    for entry in checked["cohorts"]:
+        path = folder / Path(entry).expanduser()
+        if not path.is_file():
+            raise ConfigError(
+                f"{file}: key cohorts names {entry!r}, but there is no file {path}; correct the "
+                "path (it is relative to the configuration file) or write the cohort file."
+            )
+        cohort = cohortfile.load(path)
+        if cohort["name"] in cohorts:
+            raise ConfigError(
+                f"{path}: key name is {cohort['name']!r}, which an earlier cohort of {file} "
+                "already has; give each cohort a name of its own."
+            )
+        cohorts[cohort["name"]] = cohort
+    gene_sets = []
+    for item in checked["signatures"]["user"]:
+        files = [str(folder / item["gmt"]), str(folder / item["table"]) if item["table"] else ""]
+        for name in filter(None, files):
+            if not Path(name).is_file():
+                raise ConfigError(
+                    f"{file}: key signatures.user names {name!r}, which does not exist; the path "
+                    "is relative to the configuration file."
+                )
+        gene_sets.append((files[0], files[1]))
+    return Run(config=checked, cohorts=cohorts, gene_sets=gene_sets)
