@@ -1,0 +1,51 @@
+# Load, validate, constrain, digest; nothing else.
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+WORKFLOW = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+sys.path.insert(0, str(WORKFLOW))
+# A rule's script imports the package of this checkout, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    dict.fromkeys(
+        [str(WORKFLOW), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    )
+)
+
+from cytostrat.configfile import load_run
+from cytostrat.digest import digest
+from cytostrat.errors import CytostratError
+
+CONFIG_FILE = os.path.relpath(
+    (workflow.overwrite_configfiles or [WORKFLOW.parent / "config/config.yaml"])[-1]
+)
+try:
+    RUN = load_run(config, file=CONFIG_FILE)
+except CytostratError as error:
+    raise WorkflowError(str(error)) from None
+
+COHORTS = RUN.cohorts
+BULK = RUN.names("bulk")
+EFFECTS = ["contrast"]
+GENE_SETS = [file for files in RUN.gene_sets for file in files if file]
+
+
+wildcard_constraints:
+    cohort="|".join(map(re.escape, COHORTS)),
+
+
+def source_files(wildcards):
+    """Local files of a cohort: paths as they are, simulated ones below the results."""
+    return {
+        key: location.replace("simulated:", f"<results>/simulated/{wildcards.cohort}/")
+        for key, location in COHORTS[wildcards.cohort]["files"].items()
+    }
+
+
+def earlier_patients(wildcards):
+    """Patient lists of earlier cohorts whose patients are numbered by the same namespace."""
+    return expand("<results>/harmonised/{cohort}.patients.tsv", cohort=RUN.earlier(wildcards.cohort))

@@ -1,0 +1,24 @@
+# INPUT   a cohort's own files, and the table of gene ids
+# OUTPUT  the Cohort table (.h5ad) before exclusions across cohorts, its Flow rows, its patients
+
+
+rule harmonise:
+    input:
+        unpack(source_files),
+        genes=workflow.source_path("../../resources/gene_ids.tsv.gz"),
+    output:
+        cohort="<results>/harmonised/{cohort}.h5ad",
+        flow="<results>/harmonised/{cohort}.flow.tsv",
+        patients="<results>/harmonised/{cohort}.patients.tsv",
+    log:
+        "<logs>/harmonise/{cohort}.log",
+    benchmark:
+        "<benchmarks>/harmonise/{cohort}.tsv"
+    params:
+        spec=lookup(dpath="{cohort}", within=COHORTS),
+        code=digest("harmonise"),
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../scripts/harmonise.py"

@@ -1,0 +1,42 @@
+# INPUT   a harmonised cohort, and the patients of earlier cohorts of its namespace
+# OUTPUT  the Cohort table that everything after works on; every exclusion as a Flow row
+
+
+rule qc:
+    input:
+        cohort="<results>/harmonised/{cohort}.h5ad",
+        flow="<results>/harmonised/{cohort}.flow.tsv",
+        earlier=earlier_patients,
+    output:
+        cohort="<results>/cohorts/{cohort}.h5ad",
+        flow="<results>/qc/{cohort}.flow.tsv",
+    log:
+        "<logs>/qc/{cohort}.log",
+    benchmark:
+        "<benchmarks>/qc/{cohort}.tsv"
+    params:
+        spec=lookup(dpath="{cohort}", within=COHORTS),
+        code=digest("qc"),
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    script:
+        "../scripts/qc.py"
+
+
+rule quality:
+    input:
+        flow=expand("<results>/qc/{cohort}.flow.tsv", cohort=COHORTS),
+        coverage=expand("<results>/qc/{cohort}.coverage.tsv", cohort=COHORTS),
+    output:
+        flow="<results>/tables/flow.tsv",
+        coverage="<results>/tables/coverage.tsv",
+    log:
+        "<logs>/quality.log",
+    params:
+        code=digest("tables"),
+    resources:
+        mem_mb=500,
+        runtime=5,
+    script:
+        "../scripts/quality.py"
