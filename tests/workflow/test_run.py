@@ -1,0 +1,119 @@
+"""The demo run as a user sees it: one command, a report, and no needless work after."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from cytostrat import tables
+from cytostrat.provenance import sha256
+
+from .conftest import Workflow
+
+
+@pytest.fixture(scope="module")
+def demo(workflow):
+    workflow()
+    return workflow
+
+
+def test_contract_of_outputs(demo):
+    results = demo.directory / "results"
+    for name, table in tables.TABLES.items():
+        if name in {"scores", "verdicts"}:
+            continue
+        frame = tables.read_table(results / "tables" / f"{name}.tsv", table)
+        assert len(frame), name
+    for cohort in ("demo_rnaseq_counts", "demo_rnaseq_fpkm", "demo_array"):
+        scores = tables.read_table(results / "scores" / f"{cohort}.tsv.gz", tables.SCORES)
+        assert set(scores["method"]) == {"ssgsea", "singscore"}
+        samples = tables.read_cohort(results / "cohorts" / f"{cohort}.h5ad").obs_names
+        assert set(scores["sample"]) == set(samples)
+    html = (results / "report.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in html.split("</title>")[0]
+    assert list((results / "figures").rglob("*.svg"))
+
+
+def test_every_exclusion_adds_up(demo):
+    flow = tables.read_table(demo.directory / "results/tables/flow.tsv", tables.FLOW)
+    assert (flow["n_out"] <= flow["n_in"]).all()
+
+
+def test_provenance_names_what_is_there(demo):
+    record = json.loads((demo.directory / "results/provenance.json").read_text())
+    for entry in record["outputs"]:
+        assert sha256(demo.directory / entry["path"]) == entry["sha256"], entry["path"]
+    assert {"results/report.html", "results/tables/effects.tsv"} <= {
+        entry["path"] for entry in record["outputs"]
+    }
+
+
+def test_a_second_run_does_nothing(demo):
+    assert "Nothing to be done" in demo().stdout
+
+
+def test_a_changed_cohort_reruns_itself_and_what_depends_on_it(demo, repository, tmp_path):
+    config = tmp_path / "config"
+    shutil.copytree(repository / "config", config)
+    assert demo.planned("--configfile", str(config / "config.yaml")) <= {"provenance", "all"}
+    cohort = config / "cohorts" / "demo_array.yaml"
+    text = cohort.read_text(encoding="utf-8")
+    changed = text.replace("licence:", "licence: changed #", 1)
+    assert changed != text
+    cohort.write_text(changed, encoding="utf-8")
+    planned = demo.planned("--configfile", str(config / "config.yaml"))
+    cohorts = {job.split()[1] for job in planned if " " in job}
+    assert cohorts == {"demo_array"}
+    assert {"harmonise demo_array", "score demo_array", "meta", "report"} <= planned
+    assert "simulate demo_array" not in planned
+
+
+def test_an_edit_in_a_package_module_reruns_the_rules_that_use_it(demo, repository, tmp_path):
+    copy = tmp_path / "clone"
+    for name in ("workflow", "config", "resources"):
+        shutil.copytree(
+            repository / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    shutil.copy2(repository / "Snakefile", copy / "Snakefile")
+    clone = Workflow(copy / "Snakefile", demo.directory)
+    before = clone.planned("--rerun-triggers", "params", "mtime", "input")
+    module = copy / "workflow/cytostrat/contrast.py"
+    module.write_text(module.read_text() + "\n# edited\n")
+    after = clone.planned("--rerun-triggers", "params", "mtime", "input")
+    new = {job.split()[0] for job in after - before}
+    assert "contrast" in new
+    assert not {"harmonise", "qc", "score", "simulate"} & new
+
+
+def test_same_seed_same_bytes(demo, repository, tmp_path):
+    again = Workflow(repository / "Snakefile", tmp_path)
+    env = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+    again("--cores", "1", env=env)
+    for file in sorted((demo.directory / "results").rglob("*")):
+        relative = file.relative_to(demo.directory)
+        if not file.is_file() or {"logs", "benchmarks"} & set(relative.parts):
+            continue
+        if file.name == "provenance.json":
+            continue
+        assert sha256(file) == sha256(tmp_path / relative), relative
+
+
+def test_unknown_key_in_the_configuration_is_one_sentence(workflow, repository, tmp_path):
+    text = (repository / "config/config.yaml").read_text()
+    config = tmp_path / "config.yaml"
+    config.write_text(text.replace("methods:", "method:"))
+    run = workflow("--configfile", str(config), check=False)
+    assert run.returncode != 0
+    assert "unknown key 'method'; did you mean 'methods'?" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_effects_table_speaks_for_every_primary_signature(demo):
+    effects = tables.read_table(demo.directory / "results/tables/effects.tsv", tables.EFFECTS)
+    main = effects.query("question == 'her2' and stratum == 'all' and method == 'ssgsea'")
+    wide = pd.crosstab(main["signature"], main["scale"])
+    for scale in ("hedges_g", "adjusted_g"):
+        assert (wide.loc["HALLMARK_INTERFERON_ALPHA_RESPONSE", scale]) >= 3
