@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytostrat.errors import SignatureError
+from cytostrat.tables import COVERAGE
 
 ROLES = ("primary", "secondary", "comparator", "control", "celltype")
 DIRECTIONS = ("up", "updown", "unknown")
@@ -37,7 +38,10 @@ SIGNATURE_COLUMNS = (
 )
 NOT_EMPTY = ("name", "title", "axis", "kind", "source", "licence", "gmt")
 LIST_SEPARATOR = "|"
+USER_AXIS = "user"
 DEFAULT_MIN_COVERAGE = 0.6
+
+Symbols = Callable[[str], str | None] | Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -154,69 +158,91 @@ def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_signatures(
-    table: str | Path | Iterable[str | Path],
-    gmts: Iterable[str | Path],
+    table: str | Path,
     *,
-    symbols: Callable[[str], str | None] | Mapping[str, str] | None = None,
+    user: Iterable[tuple[str | Path, str | Path]] = (),
+    symbols: Symbols | None = None,
 ) -> dict[str, Signature]:
-    """Read the signature table(s) and the GMT files they name.
+    """Read the shipped signatures and, after them, a user's own.
 
-    A row takes the set of its own name; with direction ``updown`` it takes ``<name>_UP`` and
-    ``<name>_DN``. Sets that no row names are left unread, so a large collection may be given.
+    A row of a table takes the set of its own name from the GMT file that it names, which lies
+    beside the table; with direction ``updown`` it takes ``<name>_UP`` and ``<name>_DN``. Sets
+    that no row names are not read, so a large collection may be given.
 
     Parameters
     ----------
     table
-        One or several TSV files with `SIGNATURE_COLUMNS`; ``required`` separates genes by ``|``.
-    gmts
-        GMT files; the column ``gmt`` names one of them by file name.
+        TSV file with `SIGNATURE_COLUMNS`; ``required`` separates genes by ``|``.
+    user
+        Pairs of a GMT file and a table for it. With an empty table every set of the file
+        becomes a secondary signature of axis ``user`` and unknown direction; with a table, its
+        rows say which sets are read, and its column ``gmt`` is the name of that file.
     symbols
-        Maps a symbol to the approved one, or to None where it has none (a function or a
-        mapping, in which an absent symbol has none); applied to genes and to ``required``.
-        Without it symbols are taken as they stand.
+        Maps a user's symbol to the approved one, or to None where it has none (a function, or
+        a mapping in which an absent symbol has none); applied to genes and to ``required``.
+        Without it symbols are taken as they stand, as those of `table` always are.
 
     Returns
     -------
     dict
-        Name to `Signature`, in the order of the table(s).
+        Name to `Signature`, in file order.
 
     Raises
     ------
     SignatureError
         A column is absent, a value is outside its vocabulary, a name occurs twice, a GMT file
-        or a set isn't there, two GMT files share a file name, no gene is left after mapping, a
-        gene is both up and down, or a required gene isn't in the set.
+        or a set isn't there, no gene is left after mapping, a gene is both up and down, or a
+        required gene isn't in the set.
     """
-    files: dict[str, Path] = {}
-    for gmt in map(Path, gmts):
-        if gmt.name in files:
-            raise SignatureError(
-                f"Two GMT files are called {gmt.name} ({files[gmt.name]} and {gmt}); rename one."
-            )
-        files[gmt.name] = gmt
-    tables = [table] if isinstance(table, str | Path) else list(table)
-    sets: dict[str, dict[str, tuple[str, ...]]] = {}
+    table = Path(table)
+    files: dict[str, dict[str, tuple[str, ...]]] = {}
     signatures: dict[str, Signature] = {}
-    for path in tables:
-        for number, row in enumerate(_read_table(Path(path)), start=2):
-            where = f"{path}, line {number}"
-            if row["name"] in signatures:
+    for number, row in _read_table(table):
+        if row["gmt"] and row["gmt"] not in files:
+            files[row["gmt"]] = read_gmt(table.parent / row["gmt"])
+        where = f"{table}, line {number}"
+        _add(signatures, _signature(row, files.get(row["gmt"], {}), where, None), where)
+    for gmt, own_table in user:
+        gmt, sets = Path(gmt), read_gmt(gmt)
+        for where, row in _user_rows(gmt, sets, own_table):
+            if row["gmt"] != gmt.name:
                 raise SignatureError(
-                    f"{where}: the signature {row['name']} exists already; names must differ "
-                    "over all signature tables."
+                    f"{where}: column gmt of signature {row['name']} is '{row['gmt']}', but the "
+                    f"table is given for {gmt.name}; correct one of them."
                 )
-            if row["gmt"] not in files:
-                raise SignatureError(
-                    f"{where}: the GMT file {row['gmt']} of signature {row['name']} isn't among "
-                    f"the given ones ({', '.join(files) or 'none'}); add it to signatures: gmt:."
-                )
-            if row["gmt"] not in sets:
-                sets[row["gmt"]] = read_gmt(files[row["gmt"]])
-            signatures[row["name"]] = _signature(row, sets[row["gmt"]], where, symbols)
+            _add(signatures, _signature(row, sets, where, symbols), where)
     return signatures
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def _add(signatures: dict[str, Signature], found: Signature, where: str) -> None:
+    if found.name in signatures:
+        raise SignatureError(
+            f"{where}: a signature called {found.name} exists already; rename the set, names "
+            "must differ over all files."
+        )
+    signatures[found.name] = found
+
+
+def _user_rows(
+    gmt: Path, sets: Mapping[str, tuple[str, ...]], table: str | Path
+) -> list[tuple[str, dict[str, str]]]:
+    if str(table):
+        return [(f"{table}, line {number}", row) for number, row in _read_table(Path(table))]
+    plain = dict.fromkeys(SIGNATURE_COLUMNS, "") | {
+        "axis": USER_AXIS,
+        "role": "secondary",
+        "direction": "unknown",
+        "kind": "given by the user",
+        "source": gmt.name,
+        "licence": "not stated",
+        "confidence": "low",
+        "gmt": gmt.name,
+    }
+    return [(f"GMT file {gmt}", plain | {"name": name, "title": name}) for name in sets]
+
+
+def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return line number and cells of every row."""
     try:
         frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -228,14 +254,14 @@ def _read_table(path: Path) -> list[dict[str, str]]:
             f"tab-separated with the columns {', '.join(SIGNATURE_COLUMNS)}."
         )
     frame = frame.apply(lambda column: column.str.strip())
-    return frame.to_dict("records")
+    return list(enumerate(frame.to_dict("records"), start=2))
 
 
 def _signature(
     row: dict[str, str],
     sets: Mapping[str, tuple[str, ...]],
     where: str,
-    symbols: Callable[[str], str | None] | Mapping[str, str] | None,
+    symbols: Symbols | None,
 ) -> Signature:
     name = row["name"]
     for column in NOT_EMPTY:
@@ -273,7 +299,8 @@ def _signature(
         )
     listed = [gene.strip() for gene in row["required"].split(LIST_SEPARATOR) if gene.strip()]
     required = _approved(listed, symbols)
-    missing = sorted(set(required) - set(up + down)) or listed[len(required) :]
+    members = {*up, *down}
+    missing = [gene for gene in listed if not members.intersection(_approved([gene], symbols))]
     if missing:
         raise SignatureError(
             f"{where}: the required gene(s) {', '.join(missing)} aren't in signature {name}."
@@ -284,9 +311,7 @@ def _signature(
     return Signature(up=up, down=down, **texts)
 
 
-def _approved(
-    genes: Iterable[str], symbols: Callable[[str], str | None] | Mapping[str, str] | None
-) -> tuple[str, ...]:
+def _approved(genes: Iterable[str], symbols: Symbols | None) -> tuple[str, ...]:
     if symbols is None:
         return tuple(genes)
     look_up = symbols.get if isinstance(symbols, Mapping) else symbols
@@ -384,7 +409,7 @@ class Coverage:
         }
 
 
-def coverage(
+def coverage_of(
     signature: Signature,
     genes_present: Iterable[str],
     *,
@@ -410,10 +435,13 @@ def coverage(
         # The product is compared, because 3 / 5 < 0.6 must not depend on rounding.
         if genes and found < min_coverage * len(genes) - 1e-9:
             which = f"{side} " if signature.down else ""
-            reasons.append(f"only {found} of {len(genes)} {which}genes present")
+            reasons.append(
+                f"only {found} of {len(genes)} {which}genes are measured, "
+                f"below the share of {min_coverage:g}"
+            )
     lacking = [gene for gene in signature.required if gene not in present]
     if lacking:
-        reasons.append(f"required gene {', '.join(lacking)} absent")
+        reasons.append(f"the required gene {', '.join(lacking)} is not measured")
     return Coverage(
         signature=signature.name,
         n_genes=len(signature.genes),
@@ -422,3 +450,19 @@ def coverage(
         usable=not reasons,
         note="; ".join(reasons),
     )
+
+
+def coverage(
+    signatures: Mapping[str, Signature],
+    genes_present: Iterable[str],
+    *,
+    cohort: str,
+    min_coverage: float = DEFAULT_MIN_COVERAGE,
+) -> pd.DataFrame:
+    """Return the Coverage table of a cohort, one row per signature; see `coverage_of`."""
+    present = set(genes_present)
+    rows = [
+        coverage_of(signature, present, min_coverage=min_coverage).row(cohort)
+        for signature in signatures.values()
+    ]
+    return COVERAGE.conform(pd.DataFrame(rows, columns=list(COVERAGE.columns)))
