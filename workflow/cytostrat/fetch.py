@@ -133,9 +133,6 @@ class _AgainError(Exception):
         self.wait = wait
 
 
-# ---- names ---------------------------------------------------------------------------------
-
-
 def is_url(source: str | Path) -> bool:
     """Say whether a source is an address (``scheme://...``) and not a path."""
     return "://" in str(source)
@@ -216,9 +213,6 @@ def _check_transport(url: str, declared: str) -> None:
             f"{url} is plain http, which anybody on the way can alter: use https, or state the "
             "sha256 of the file."
         )
-
-
-# ---- the public function -------------------------------------------------------------------
 
 
 def fetch(
@@ -393,9 +387,6 @@ def _own_part(path: Path) -> Path:
     return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.part")
 
 
-# ---- two runs at once ----------------------------------------------------------------------
-
-
 @contextlib.contextmanager
 def _one_at_a_time(target: Path, report: Callable, sleep: Callable) -> Iterator[Path]:
     """Hold the lock of a target, give the path of its ``.part``."""
@@ -481,9 +472,6 @@ def _state(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-# ---- the lock file of checksums ------------------------------------------------------------
-
-
 def read_lock(path: str | Path) -> dict[str, tuple[str, int]]:
     """Return url to (sha256, size) of a lock file; empty where the file does not exist."""
     path = Path(path)
@@ -525,9 +513,6 @@ def _record(lock: str | Path | None, url: str, sha256: str, size: int) -> None:
         entries[url] = (sha256, size)
         rows = [LOCK_COLUMNS, *((key, *map(str, entries[key])) for key in sorted(entries))]
         write_bytes(lock, "".join("\t".join(row) + "\n" for row in rows).encode())
-
-
-# ---- what may be accepted ------------------------------------------------------------------
 
 
 def _verified(path: Path, expected: _Expected, *, keep: bool = False) -> tuple[str, int]:
@@ -633,9 +618,6 @@ def _check_kind(head: bytes, expected: _Expected) -> None:
 
 def _start(data: bytes) -> str:
     return repr(data[:40].decode("ascii", errors="replace"))
-
-
-# ---- the network ---------------------------------------------------------------------------
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -890,9 +872,6 @@ def _bytes(n: float) -> str:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
         n /= 1000
     return f"{n:.1f} GB"
-
-
-# ---- the .part and what is known of it -----------------------------------------------------
 
 
 def _notes(part: Path) -> Path:
