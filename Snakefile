@@ -9,12 +9,12 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+HOME = workflow.current_basedir.get_path_or_uri(secret_free=True)
+
 # A configuration given on the command line stands alone; the demo is the default.
 if "cohorts" not in config:
 
-    configfile: workflow.current_basedir.join("config/config.yaml").get_path_or_uri(
-        secret_free=True
-    )
+    configfile: f"{HOME}/config/config.yaml"
 
 
 pathvars:
@@ -23,6 +23,7 @@ pathvars:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/signatures.smk"
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/harmonise.smk"
 include: "workflow/rules/qc.smk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Run:
     cohorts
         Cohort name to its checked cohort file, in the order of the configuration.
     gene_sets
-        The user's GMT files, and the tables beside them ('' where there is none).
+        The user's GMT files, each with its table ('' where there is none).
     """
 
     config: dict[str, Any]
@@ -79,12 +80,14 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
         cohorts[cohort["name"]] = cohort
     gene_sets = []
     for item in checked["signatures"]["user"]:
-        files = [str(folder / item["gmt"]), str(folder / item["table"]) if item["table"] else ""]
-        for name in filter(None, files):
-            if not Path(name).is_file():
+        pair = []
+        for key in ("gmt", "table"):
+            path = os.path.normpath(folder / Path(item[key]).expanduser()) if item[key] else ""
+            if path and not Path(path).is_file():
                 raise ConfigError(
-                    f"{file}: key signatures.user names {name!r}, which does not exist; the path "
-                    "is relative to the configuration file."
+                    f"{file}: key signatures.user.{key} names {item[key]!r}, but there is no file "
+                    f"{path}; correct the path (it is relative to the configuration file)."
                 )
-        gene_sets.append((files[0], files[1]))
-    return Run(config=checked, cohorts=cohorts, gene_sets=gene_sets)
+            pair.append(path)
+        gene_sets.append((pair[0], pair[1]))
+    return Run(checked, cohorts, gene_sets)

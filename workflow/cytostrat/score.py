@@ -43,7 +43,8 @@ def score_cohort(
         Approved symbols of the columns.
     signatures
         Name to signature. Genes that the cohort does not measure are left out of the score
-        and named in the Coverage table; a set with no measured gene gets no score.
+        and named in the Coverage table; a set with no measured gene gets no score, and a
+        sample in which no gene of a set is measured gets none for it.
     cohort
         Name of the cohort.
     methods
@@ -70,22 +71,15 @@ def score_cohort(
         for name, signature in signatures.items()
         if name not in empty
     }
+    folded = [name for name in sets if signatures[name].direction == "unknown"]
     blocks = []
     for method in methods:
-        scored = scoring.score(matrix, genes, sets, method=method, threads=threads)
-        for name in sets:
-            values = scored[name].to_numpy()
-            blocks.append(
-                pd.DataFrame(
-                    {
-                        "cohort": cohort,
-                        "sample": list(samples),
-                        "cell_type": "",
-                        "signature": name,
-                        "method": method,
-                        "score": values,
-                        "percentile": scoring.percentile(values),
-                    }
-                )
-            )
+        scored = scoring.score(
+            matrix, genes, sets, method=method, threads=threads, samples=samples, unknown=folded
+        )
+        long = pd.DataFrame(
+            {"score": scored.stack(), "percentile": scoring.percentile(scored).stack()}
+        )
+        long = long.rename_axis(["sample", "signature"]).reset_index()
+        blocks.append(long.assign(cohort=cohort, cell_type="", method=method))
     return tables.SCORES.concat(blocks), measured

@@ -214,6 +214,32 @@ def read_signatures(
     return signatures
 
 
+def written(signatures: Mapping[str, Signature], *, gmt: str) -> tuple[str, str]:
+    """Return a table and a GMT text from which `read_signatures` gives the same signatures.
+
+    Parameters
+    ----------
+    gmt
+        Name under which the GMT text will lie beside the table.
+    """
+    rows, lines = [], []
+    for name, signature in signatures.items():
+        texts = {
+            column: getattr(signature, column, "")
+            for column in SIGNATURE_COLUMNS
+            if column not in {"required", "gmt"}
+        }
+        required = LIST_SEPARATOR.join(signature.required)
+        rows.append(texts | {"required": required, "gmt": gmt})
+        sides = {name: signature.up}
+        if signature.direction == "updown":
+            sides = {f"{name}_UP": signature.up, f"{name}_DN": signature.down}
+        for side, genes in sides.items():
+            lines.append("\t".join([side, signature.source or signature.title, *genes]))
+    table = pd.DataFrame(rows, columns=list(SIGNATURE_COLUMNS))
+    return table.to_csv(sep="\t", index=False, lineterminator="\n"), "\n".join(lines) + "\n"
+
+
 def _add(signatures: dict[str, Signature], found: Signature, where: str) -> None:
     if found.name in signatures:
         raise SignatureError(

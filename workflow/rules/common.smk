@@ -7,12 +7,15 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+WORKFLOW = Path(HOME) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 # A rule's script imports the package of this checkout, installed or not.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     dict.fromkeys(
-        [str(WORKFLOW), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        [
+            str(WORKFLOW),
+            *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+        ]
     )
 )
 
@@ -21,7 +24,7 @@ from cytostrat.digest import digest
 from cytostrat.errors import CytostratError
 
 CONFIG_FILE = os.path.relpath(
-    (workflow.overwrite_configfiles or [WORKFLOW.parent / "config/config.yaml"])[-1]
+    (workflow.overwrite_configfiles or [f"{HOME}/config/config.yaml"])[-1]
 )
 try:
     RUN = load_run(config, file=CONFIG_FILE)
@@ -30,8 +33,9 @@ except CytostratError as error:
 
 COHORTS = RUN.cohorts
 BULK = RUN.names("bulk")
+SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
 EFFECTS = ["contrast"]
-GENE_SETS = [file for files in RUN.gene_sets for file in files if file]
+SHIPPED_SETS = sorted(map(str, Path(HOME).glob("resources/signatures/*.gmt")))
 
 
 wildcard_constraints:
@@ -46,6 +50,22 @@ def source_files(wildcards):
     }
 
 
+def simulated_files(cohort):
+    """Files that a simulated cohort is made of, and the truth beside them."""
+    names = [
+        location.removeprefix("simulated:")
+        for location in COHORTS[cohort]["files"].values()
+    ]
+    return expand(
+        "<results>/simulated/{cohort}/{name}",
+        cohort=cohort,
+        name=[*names, "truth.tsv", "latents.tsv"],
+    )
+
+
 def earlier_patients(wildcards):
     """Patient lists of earlier cohorts whose patients are numbered by the same namespace."""
-    return expand("<results>/harmonised/{cohort}.patients.tsv", cohort=RUN.earlier(wildcards.cohort))
+    return expand(
+        "<results>/harmonised/{cohort}.patients.tsv",
+        cohort=RUN.earlier(wildcards.cohort),
+    )

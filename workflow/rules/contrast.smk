@@ -7,20 +7,19 @@ rule contrast:
         cohort="<results>/cohorts/{cohort}.h5ad",
         scores="<results>/scores/{cohort}.tsv.gz",
         coverage="<results>/qc/{cohort}.coverage.tsv",
-        signatures=workflow.source_path("../../resources/signatures/signatures.tsv"),
-        user=GENE_SETS,
+        signatures="<results>/signatures/signatures.tsv",
+        sets="<results>/signatures/signatures.gmt",
     output:
         "<results>/contrast/{cohort}.tsv",
     log:
         "<logs>/contrast/{cohort}.log",
     benchmark:
         "<benchmarks>/contrast/{cohort}.tsv"
-    params:
-        choices=RUN.config["contrast"],
-        gene_sets=RUN.gene_sets,
-        code=digest("contrast"),
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        choices=RUN.config["contrast"],
+        code=digest("contrast"),
     script:
         "../scripts/contrast.py"

@@ -14,11 +14,11 @@ rule harmonise:
         "<logs>/harmonise/{cohort}.log",
     benchmark:
         "<benchmarks>/harmonise/{cohort}.tsv"
-    params:
-        spec=lookup(dpath="{cohort}", within=COHORTS),
-        code=digest("harmonise"),
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        spec=lookup(dpath="{cohort}", within=COHORTS),
+        code=digest("harmonise"),
     script:
         "../scripts/harmonise.py"

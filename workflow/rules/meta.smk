@@ -5,8 +5,8 @@
 rule meta:
     input:
         effects=expand("<results>/{stage}/{cohort}.tsv", stage=EFFECTS, cohort=BULK),
-        signatures=workflow.source_path("../../resources/signatures/signatures.tsv"),
-        user=GENE_SETS,
+        signatures="<results>/signatures/signatures.tsv",
+        sets="<results>/signatures/signatures.gmt",
     output:
         effects="<results>/tables/effects.tsv",
         pooled="<results>/tables/pooled.tsv",
@@ -14,13 +14,12 @@ rule meta:
         "<logs>/meta.log",
     benchmark:
         "<benchmarks>/meta.tsv"
-    params:
-        families=RUN.config["families"],
-        methods=RUN.config["methods"],
-        gene_sets=RUN.gene_sets,
-        code=digest("meta"),
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        families=RUN.config["families"],
+        methods=RUN.config["methods"],
+        code=digest("meta"),
     script:
         "../scripts/meta.py"

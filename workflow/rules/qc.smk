@@ -14,12 +14,12 @@ rule qc:
         "<logs>/qc/{cohort}.log",
     benchmark:
         "<benchmarks>/qc/{cohort}.tsv"
-    params:
-        spec=lookup(dpath="{cohort}", within=COHORTS),
-        code=digest("qc"),
     resources:
         mem_mb=3000,
         runtime=20,
+    params:
+        spec=lookup(dpath="{cohort}", within=COHORTS),
+        code=digest("qc"),
     script:
         "../scripts/qc.py"
 
@@ -33,10 +33,10 @@ rule quality:
         coverage="<results>/tables/coverage.tsv",
     log:
         "<logs>/quality.log",
-    params:
-        code=digest("tables"),
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        code=digest("tables"),
     script:
         "../scripts/quality.py"

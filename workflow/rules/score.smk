@@ -5,8 +5,8 @@
 rule score:
     input:
         cohort="<results>/cohorts/{cohort}.h5ad",
-        signatures=workflow.source_path("../../resources/signatures/signatures.tsv"),
-        user=GENE_SETS,
+        signatures="<results>/signatures/signatures.tsv",
+        sets="<results>/signatures/signatures.gmt",
     output:
         scores="<results>/scores/{cohort}.tsv.gz",
         coverage="<results>/qc/{cohort}.coverage.tsv",
@@ -14,14 +14,13 @@ rule score:
         "<logs>/score/{cohort}.log",
     benchmark:
         "<benchmarks>/score/{cohort}.tsv"
-    params:
-        methods=RUN.config["methods"],
-        min_coverage=RUN.config["signatures"]["min_coverage"],
-        gene_sets=RUN.gene_sets,
-        code=digest("score"),
     threads: 2
     resources:
         mem_mb=3000,
         runtime=30,
+    params:
+        methods=RUN.config["methods"],
+        min_coverage=RUN.config["signatures"]["min_coverage"],
+        code=digest("score"),
     script:
         "../scripts/score.py"

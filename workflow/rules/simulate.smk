@@ -1,22 +1,28 @@
 # INPUT   the seed of the configuration, gene ids, gene sets
 # OUTPUT  a cohort in its own dialect, and beside it the truth that was planted
 
+# Each simulated cohort has files of its own names, which one rule with a wildcard can't say.
+for cohort in SIMULATED:
 
-rule simulate:
-    input:
-        genes=workflow.source_path("../../resources/gene_ids.tsv.gz"),
-        signatures=workflow.source_path("../../resources/signatures/signatures.tsv"),
-    output:
-        "<results>/simulated/{cohort}/truth.tsv",
-    log:
-        "<logs>/simulate/{cohort}.log",
-    benchmark:
-        "<benchmarks>/simulate/{cohort}.tsv"
-    params:
-        seed=RUN.config["simulate"]["seed"],
-        code=digest("simulate"),
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    script:
-        "../scripts/simulate.py"
+    rule:
+        name:
+            f"simulate_{cohort}"
+        input:
+            genes=workflow.source_path("../../resources/gene_ids.tsv.gz"),
+            signatures=workflow.source_path("../../resources/signatures/signatures.tsv"),
+            sets=SHIPPED_SETS,
+        output:
+            simulated_files(cohort),
+        log:
+            f"<logs>/simulate/{cohort}.log",
+        benchmark:
+            f"<benchmarks>/simulate/{cohort}.tsv"
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            cohort=cohort,
+            seed=RUN.config["simulate"]["seed"],
+            code=digest("simulate"),
+        script:
+            "../scripts/simulate.py"

@@ -1,9 +1,8 @@
 """Adaptor of rule score."""
 
-from cytostrat.signatures import read_signatures
-
 from cytostrat import score, tables
 from cytostrat.runlog import logged
+from cytostrat.signatures import read_signatures
 
 with logged(snakemake.log[0], what=f"score {snakemake.wildcards.cohort}"):
     cohort = tables.read_cohort(snakemake.input.cohort)
@@ -11,7 +10,7 @@ with logged(snakemake.log[0], what=f"score {snakemake.wildcards.cohort}"):
         cohort.X,
         cohort.obs_names,
         cohort.var_names,
-        read_signatures(snakemake.input.signatures, user=snakemake.params.gene_sets),
+        read_signatures(snakemake.input.signatures),
         cohort=snakemake.wildcards.cohort,
         methods=snakemake.params.methods,
         min_coverage=snakemake.params.min_coverage,
