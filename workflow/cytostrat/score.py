@@ -77,9 +77,8 @@ def score_cohort(
         scored = scoring.score(
             matrix, genes, sets, method=method, threads=threads, samples=samples, unknown=folded
         )
-        long = pd.DataFrame(
-            {"score": scored.stack(), "percentile": scoring.percentile(scored).stack()}
-        )
-        long = long.rename_axis(["sample", "signature"]).reset_index()
+        columns = {"score": scored, "percentile": scoring.percentile(scored)}
+        long = pd.DataFrame({name: wide.stack(future_stack=True) for name, wide in columns.items()})
+        long = long.dropna().rename_axis(["sample", "signature"]).reset_index()
         blocks.append(long.assign(cohort=cohort, cell_type="", method=method))
     return tables.SCORES.concat(blocks), measured
