@@ -1,0 +1,434 @@
+"""Compiled loops of the Cox partial likelihood with Efron's treatment of ties.
+
+Only `cytostrat.stats.survival_models` and `cytostrat.stats.survival_concordance` call these.
+Rows come sorted by stratum and then by falling time; a *group* is a run of rows with the same
+stratum and time. ``start`` holds the first row of each group and ends with the number of rows,
+``fresh`` marks the groups that open a stratum. For the k-th of d deaths that share a time, the
+risk set loses the fraction (k - 1) / d of the weight of those d (Efron 1977,
+doi:10.1080/01621459.1977.10480613).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+CONVERGED, DIVERGED, SINGULAR = 0, 1, 2
+
+
+@njit(cache=True, nogil=True)
+def _cholesky(matrix):
+    """Turn the lower triangle into its Cholesky factor; False where a pivot vanishes."""
+    size = matrix.shape[0]
+    for column in range(size):
+        diagonal = matrix[column, column]
+        pivot = diagonal
+        for k in range(column):
+            pivot -= matrix[column, k] * matrix[column, k]
+        if not pivot > 1e-12 * diagonal:
+            return False
+        pivot = np.sqrt(pivot)
+        matrix[column, column] = pivot
+        for row in range(column + 1, size):
+            value = matrix[row, column]
+            for k in range(column):
+                value -= matrix[row, k] * matrix[column, k]
+            matrix[row, column] = value / pivot
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _solve(factor, right):
+    """Solve in place for one right-hand side, given a Cholesky factor."""
+    size = factor.shape[0]
+    for row in range(size):
+        for k in range(row):
+            right[row] -= factor[row, k] * right[k]
+        right[row] /= factor[row, row]
+    for row in range(size - 1, -1, -1):
+        for k in range(row + 1, size):
+            right[row] -= factor[k, row] * right[k]
+        right[row] /= factor[row, row]
+
+
+@njit(cache=True, nogil=True)
+def _derivatives(X, event, start, fresh, beta, gradient, information):
+    """Log partial likelihood; fills the gradient and the lower triangle of the information."""
+    size = X.shape[1]
+    gradient[:] = 0.0
+    information[:, :] = 0.0
+    s0 = 0.0
+    s1 = np.zeros(size)
+    s2 = np.zeros((size, size))
+    t1 = np.zeros(size)
+    t2 = np.zeros((size, size))
+    mean = np.zeros(size)
+    loglik = 0.0
+    for group in range(fresh.size):
+        if fresh[group]:
+            s0 = 0.0
+            s1[:] = 0.0
+            s2[:, :] = 0.0
+        deaths = 0
+        t0 = 0.0
+        for row in range(start[group], start[group + 1]):
+            eta = 0.0
+            for a in range(size):
+                eta += X[row, a] * beta[a]
+            weight = np.exp(eta)
+            s0 += weight
+            for a in range(size):
+                part = weight * X[row, a]
+                s1[a] += part
+                for b in range(a + 1):
+                    s2[a, b] += part * X[row, b]
+            if event[row]:
+                if deaths == 0:
+                    t1[:] = 0.0
+                    t2[:, :] = 0.0
+                deaths += 1
+                loglik += eta
+                t0 += weight
+                for a in range(size):
+                    part = weight * X[row, a]
+                    gradient[a] += X[row, a]
+                    t1[a] += part
+                    for b in range(a + 1):
+                        t2[a, b] += part * X[row, b]
+        for k in range(deaths):
+            share = k / deaths
+            total = s0 - share * t0
+            loglik -= np.log(total)
+            for a in range(size):
+                mean[a] = (s1[a] - share * t1[a]) / total
+                gradient[a] -= mean[a]
+                for b in range(a + 1):
+                    information[a, b] += (s2[a, b] - share * t2[a, b]) / total - mean[a] * mean[b]
+    return loglik
+
+
+@njit(cache=True, nogil=True)
+def _newton(X, event, start, fresh, beta, max_iterations, tolerance, covariance):
+    """Maximise from ``beta`` in place; returns code, culprit column, null and final loglik."""
+    size = X.shape[1]
+    gradient = np.zeros(size)
+    information = np.zeros((size, size))
+    step = np.zeros(size)
+    trial = np.zeros(size)
+    null = _derivatives(X, event, start, fresh, np.zeros(size), gradient, information)
+    loglik = _derivatives(X, event, start, fresh, beta, gradient, information)
+    code = DIVERGED
+    culprit = 0
+    for _ in range(max_iterations):
+        if not _cholesky(information):
+            code = SINGULAR
+            break
+        step[:] = gradient
+        _solve(information, step)
+        largest = 0.0
+        for a in range(size):
+            if np.abs(step[a]) > largest:
+                largest = np.abs(step[a])
+                culprit = a
+        scale = 1.0
+        for _ in range(20):
+            for a in range(size):
+                trial[a] = beta[a] + scale * step[a]
+            proposed = _derivatives(X, event, start, fresh, trial, gradient, information)
+            if np.isfinite(proposed) and proposed >= loglik - 1e-9 * (1.0 + np.abs(loglik)):
+                break
+            scale *= 0.5
+        beta[:] = trial
+        loglik = proposed
+        if largest < tolerance:
+            code = CONVERGED
+            break
+    if code == CONVERGED and not _cholesky(information):
+        code = SINGULAR
+    if code == CONVERGED:
+        for a in range(size):
+            covariance[a, :] = 0.0
+            covariance[a, a] = 1.0
+            _solve(information, covariance[a])
+    return code, culprit, null, loglik
+
+
+@njit(cache=True, nogil=True)
+def _schoenfeld(X, event, start, fresh, beta, transform, chi2):
+    """Score test of ``x_j * g(t)`` beside all columns, one column at a time.
+
+    ``transform`` holds g(t) per group, centred over the deaths. Grambsch & Therneau 1994 in the
+    exact form that R's ``cox.zph`` has used since survival 3.0.
+    """
+    size = X.shape[1]
+    s0 = 0.0
+    s1 = np.zeros(size)
+    s2 = np.zeros((size, size))
+    t1 = np.zeros(size)
+    t2 = np.zeros((size, size))
+    mean = np.zeros(size)
+    score = np.zeros(size)
+    plain = np.zeros((size, size))
+    mixed = np.zeros((size, size))
+    squared = np.zeros(size)
+    for group in range(fresh.size):
+        if fresh[group]:
+            s0 = 0.0
+            s1[:] = 0.0
+            s2[:, :] = 0.0
+        deaths = 0
+        t0 = 0.0
+        t1[:] = 0.0
+        t2[:, :] = 0.0
+        g = transform[group]
+        for row in range(start[group], start[group + 1]):
+            eta = 0.0
+            for a in range(size):
+                eta += X[row, a] * beta[a]
+            weight = np.exp(eta)
+            s0 += weight
+            for a in range(size):
+                part = weight * X[row, a]
+                s1[a] += part
+                for b in range(a + 1):
+                    s2[a, b] += part * X[row, b]
+            if event[row]:
+                deaths += 1
+                t0 += weight
+                for a in range(size):
+                    part = weight * X[row, a]
+                    score[a] += g * X[row, a]
+                    t1[a] += part
+                    for b in range(a + 1):
+                        t2[a, b] += part * X[row, b]
+        for k in range(deaths):
+            share = k / deaths
+            total = s0 - share * t0
+            for a in range(size):
+                mean[a] = (s1[a] - share * t1[a]) / total
+                score[a] -= g * mean[a]
+                for b in range(a + 1):
+                    value = (s2[a, b] - share * t2[a, b]) / total - mean[a] * mean[b]
+                    plain[a, b] += value
+                    mixed[a, b] += g * value
+                    if a == b:
+                        squared[a] += g * g * value
+    if not _cholesky(plain):
+        chi2[:] = np.nan
+        return
+    column = np.zeros(size)
+    for a in range(size):
+        for b in range(size):
+            column[b] = mixed[a, b] if b <= a else mixed[b, a]
+        mean[:] = column
+        _solve(plain, mean)
+        variance = squared[a]
+        for b in range(size):
+            variance -= column[b] * mean[b]
+        chi2[a] = score[a] * score[a] / variance if variance > 1e-12 * squared[a] else np.nan
+
+
+@njit(cache=True, nogil=True)
+def fit_many(
+    fixed, varying, event, start, fresh, transform, first, max_iterations, tolerance, with_ph
+):
+    """Fit one model per entry of ``varying`` (models x columns x rows) beside ``fixed``.
+
+    Returns coefficients, covariances, code, culprit, loglik at zero and at the maximum, and the
+    proportional-hazards chi-square of each column.
+    """
+    models, extra = varying.shape[0], varying.shape[1]
+    rows, shared = fixed.shape
+    size = shared + extra
+    X = np.empty((rows, size))
+    for row in range(rows):
+        for a in range(shared):
+            X[row, a] = fixed[row, a]
+    beta = np.zeros((models, size))
+    covariance = np.full((models, size, size), np.nan)
+    code = np.zeros(models, dtype=np.int64)
+    culprit = np.zeros(models, dtype=np.int64)
+    loglik = np.zeros((models, 2))
+    chi2 = np.full((models, size), np.nan)
+    for model in range(models):
+        for a in range(extra):
+            for row in range(rows):
+                X[row, shared + a] = varying[model, a, row]
+        for a in range(shared):
+            beta[model, a] = first[a]
+        code[model], culprit[model], loglik[model, 0], loglik[model, 1] = _newton(
+            X, event, start, fresh, beta[model], max_iterations, tolerance, covariance[model]
+        )
+        if with_ph and code[model] == CONVERGED:
+            _schoenfeld(X, event, start, fresh, beta[model], transform, chi2[model])
+    return beta, covariance, code, culprit, loglik, chi2
+
+
+@njit(cache=True, nogil=True)
+def null_model_terms(fixed, weight, event, start, fresh):
+    """Give what the score test of any further column needs from the model without it.
+
+    Returns, per row, the martingale residual, the expected number of deaths and the weighted
+    deviation of the covariates; per death, the total weight of its risk set (in row order); and
+    the information of the covariates.
+    """
+    rows, shared = fixed.shape
+    deaths_in_all = 0
+    for row in range(rows):
+        deaths_in_all += event[row]
+    totals = np.zeros(deaths_in_all)
+    means = np.zeros((deaths_in_all, shared))
+    s0 = 0.0
+    s1 = np.zeros(shared)
+    t1 = np.zeros(shared)
+    done = 0
+    for group in range(fresh.size):
+        if fresh[group]:
+            s0 = 0.0
+            s1[:] = 0.0
+        deaths = 0
+        t0 = 0.0
+        t1[:] = 0.0
+        for row in range(start[group], start[group + 1]):
+            s0 += weight[row]
+            for a in range(shared):
+                s1[a] += weight[row] * fixed[row, a]
+            if event[row]:
+                deaths += 1
+                t0 += weight[row]
+                for a in range(shared):
+                    t1[a] += weight[row] * fixed[row, a]
+        for k in range(deaths):
+            share = k / deaths
+            totals[done] = s0 - share * t0
+            for a in range(shared):
+                means[done, a] = (s1[a] - share * t1[a]) / totals[done]
+            done += 1
+
+    residual = np.zeros(rows)
+    expected = np.zeros(rows)
+    deviation = np.zeros((rows, shared))
+    information = np.zeros((shared, shared))
+    hazard = 0.0
+    drift = np.zeros(shared)
+    tie_drift = np.zeros(shared)
+    for group in range(fresh.size - 1, -1, -1):
+        deaths = 0
+        for row in range(start[group], start[group + 1]):
+            deaths += event[row]
+        tie_hazard = 0.0
+        tie_drift[:] = 0.0
+        done -= deaths
+        for k in range(deaths):
+            share = k / deaths
+            inverse = 1.0 / totals[done + k]
+            hazard += inverse
+            tie_hazard += share * inverse
+            for a in range(shared):
+                drift[a] += means[done + k, a] * inverse
+                tie_drift[a] += share * means[done + k, a] * inverse
+        for row in range(start[group], start[group + 1]):
+            lost = 1.0 if event[row] else 0.0
+            expected[row] = weight[row] * (hazard - lost * tie_hazard)
+            residual[row] = lost - expected[row]
+            for a in range(shared):
+                shift = weight[row] * (drift[a] - lost * tie_drift[a])
+                deviation[row, a] = expected[row] * fixed[row, a] - shift
+            for a in range(shared):
+                for b in range(shared):
+                    information[a, b] += deviation[row, a] * fixed[row, b]
+        if fresh[group]:
+            hazard = 0.0
+            drift[:] = 0.0
+    return residual, expected, deviation, totals, information
+
+
+@njit(cache=True, nogil=True)
+def squared_means(scores, modifier, weight, event, start, fresh, totals):
+    """Sum over deaths of E[s]^2, E[s]E[sm] and E[sm]^2, for each row s of ``scores``.
+
+    E is the weighted mean over the risk set and m the modifier; an empty modifier leaves the
+    last two at zero.
+    """
+    models = scores.shape[0]
+    two = modifier.size > 0
+    out = np.zeros((models, 3))
+    for model in range(models):
+        done = 0
+        run = 0.0
+        run_m = 0.0
+        for group in range(fresh.size):
+            if fresh[group]:
+                run = 0.0
+                run_m = 0.0
+            deaths = 0
+            tied = 0.0
+            tied_m = 0.0
+            for row in range(start[group], start[group + 1]):
+                part = weight[row] * scores[model, row]
+                run += part
+                if event[row]:
+                    deaths += 1
+                    tied += part
+                if two:
+                    run_m += part * modifier[row]
+                    if event[row]:
+                        tied_m += part * modifier[row]
+            for k in range(deaths):
+                share = k / deaths
+                mean = (run - share * tied) / totals[done]
+                out[model, 0] += mean * mean
+                if two:
+                    mean_m = (run_m - share * tied_m) / totals[done]
+                    out[model, 1] += mean * mean_m
+                    out[model, 2] += mean_m * mean_m
+                done += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _add(tree, position):
+    while position < tree.size:
+        tree[position] += 1
+        position += position & (-position)
+
+
+@njit(cache=True, nogil=True)
+def _count(tree, position):
+    total = 0
+    while position > 0:
+        total += tree[position]
+        position -= position & (-position)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def concordance_counts(ranks, event, start):
+    """Concordant, discordant and risk-tied pairs for each row of ``ranks``.
+
+    Rows of one stratum, by falling time. A pair counts when the earlier time is a death; a death
+    counts as earlier than a censoring at the same time, two deaths at one time do not count.
+    ``ranks`` are dense ranks from 1, higher means higher risk.
+    """
+    models, rows = ranks.shape
+    out = np.zeros((models, 3), dtype=np.int64)
+    for model in range(models):
+        tree = np.zeros(rows + 2, dtype=np.int64)
+        size = 0
+        for group in range(start.size - 1):
+            for row in range(start[group], start[group + 1]):
+                if not event[row]:
+                    _add(tree, ranks[model, row])
+                    size += 1
+            for row in range(start[group], start[group + 1]):
+                if event[row]:
+                    below = _count(tree, ranks[model, row] - 1)
+                    up_to = _count(tree, ranks[model, row])
+                    out[model, 0] += below
+                    out[model, 1] += size - up_to
+                    out[model, 2] += up_to - below
+            for row in range(start[group], start[group + 1]):
+                if event[row]:
+                    _add(tree, ranks[model, row])
+                    size += 1
+    return out
