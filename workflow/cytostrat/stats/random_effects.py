@@ -119,27 +119,32 @@ def reml_tau2(effects: np.ndarray, se: np.ndarray) -> float:
     """
     y, v = _checked(effects, se)
 
-    def mean(tau2: float) -> tuple[np.ndarray, np.ndarray]:
-        w = 1 / (v + tau2)
-        return w, y - (w * y).sum() / w.sum()
+    def weights(tau2: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        w = 1 / (v + np.atleast_1d(tau2)[:, None])
+        return w, y - (w @ y / w.sum(axis=1))[:, None]
 
     def log_likelihood(tau2: float) -> float:
-        w, e = mean(tau2)
+        w, e = weights(tau2)
         return float(0.5 * (np.log(w).sum() - np.log(w.sum()) - (w * e**2).sum()))
 
-    def score(tau2: float) -> float:
-        w, e = mean(tau2)
-        return float(0.5 * ((w**2 * e**2).sum() - w.sum() + (w**2).sum() / w.sum()))
+    def score(tau2: float | np.ndarray) -> np.ndarray:
+        w, e = weights(tau2)
+        squares = w**2
+        return 0.5 * (
+            (squares * e**2).sum(axis=1) - w.sum(axis=1) + squares.sum(axis=1) / w.sum(axis=1)
+        )
 
     spread = y.var(ddof=1)
     if spread == 0:
         return 0.0
     top = 10 * (spread + v.max())
     grid = np.concatenate([[0.0], np.geomspace(1e-8 * min(v.min(), spread), top, 200)])
-    scores = np.array([score(tau2) for tau2 in grid])
+    scores = score(grid)
     best, height = 0.0, log_likelihood(0.0)
     for i in np.flatnonzero((scores[:-1] > 0) & (scores[1:] <= 0)):
-        tau2 = float(optimize.brentq(score, grid[i], grid[i + 1], xtol=1e-15, rtol=1e-13))
+        tau2 = float(
+            optimize.brentq(lambda t: score(t)[0], grid[i], grid[i + 1], xtol=1e-15, rtol=1e-13)
+        )
         if log_likelihood(tau2) > height:
             best, height = tau2, log_likelihood(tau2)
     return best

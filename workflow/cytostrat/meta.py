@@ -1,0 +1,151 @@
+"""Pool one estimate over cohorts.
+
+Output: Pooled rows (`cytostrat.tables.POOLED`). For each estimate that several cohorts share
+there are two rows, `model` fixed (inverse variance) and random (REML with the modified
+Hartung-Knapp interval); with three cohorts or more the random one has a prediction interval and
+the range of the leave-one-out estimates. With two cohorts the random row carries no information
+beyond the two and says so; a single cohort is one row of model ``single`` that says it is no
+meta-analysis.
+
+Partial correlations are pooled as Fisher's z and carried back (tau2 stays on the scale of z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cytostrat import tables
+from cytostrat.errors import EstimationError
+from cytostrat.stats import notes
+from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
+from cytostrat.stats.random_effects import Pool, fixed_effect, leave_one_out, random_effects
+
+POOLED_SCALES = ("hedges_g", "adjusted_g", "log_hr", "partial_rho")
+POOLED_ADJUSTMENTS = ("none", "er+age")
+NOT_POOLED_QUESTIONS = ("control",)
+SINGLE_NOTE = "one cohort is not a meta-analysis: the row repeats its estimate"
+TWO_NOTE = "uninformative: two cohorts cannot show how far cohorts differ"
+KEY = [column for column in tables.POOLED.key if column != "model"]
+
+
+def pool_effects(
+    effects: pd.DataFrame,
+    *,
+    patients: Mapping[str, Sequence[str]] | None = None,
+    adjustments: Sequence[str] = POOLED_ADJUSTMENTS,
+    scales: Sequence[str] = POOLED_SCALES,
+) -> pd.DataFrame:
+    """Return the Pooled rows of an Effects table.
+
+    A row enters a pool where it has an estimate and a standard error, its HER2 rule is the
+    primary one, its adjustment and scale are among those pooled, its signature was measured
+    well enough in that cohort and the cohort's positive controls passed. Cohorts that had to
+    stay out are named in the note.
+
+    Parameters
+    ----------
+    effects
+        Effects rows of all cohorts.
+    patients
+        Cohort to its patient ids (with namespace), to make sure that no patient counts twice.
+    adjustments
+        Adjustments that are the same in every cohort and so may be pooled.
+    scales
+        Scales on which a standard error describes the estimate.
+
+    Raises
+    ------
+    EstimationError
+        A patient is in two cohorts.
+    """
+    _no_shared_patient(patients or {})
+    wanted = effects[
+        effects["scale"].isin(scales)
+        & effects["adjustment"].isin(adjustments)
+        & (effects["her2_rule"] == "primary")
+        & ~effects["question"].isin(NOT_POOLED_QUESTIONS)
+    ]
+    failed = notes.carries(effects["note"], notes.CONTROL_FAILED)
+    failed_cohorts = set(effects.loc[failed, "cohort"])
+    rows = []
+    for key, group in wanted.groupby(KEY, sort=True):
+        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, failed_cohorts))
+    return tables.POOLED.conform(
+        pd.DataFrame(rows, columns=list(tables.POOLED.columns))
+        if rows
+        else pd.DataFrame(columns=list(tables.POOLED.columns))
+    )
+
+
+def _no_shared_patient(patients: Mapping[str, Sequence[str]]) -> None:
+    seen: dict[str, str] = {}
+    for cohort, ids in patients.items():
+        for patient in dict.fromkeys(ids):
+            if patient in seen:
+                raise EstimationError(
+                    f"Patient {patient} is in the cohorts {seen[patient]} and {cohort}; "
+                    "remove it from one of them before pooling."
+                )
+            seen[patient] = cohort
+
+
+def _pooled(
+    key: dict[str, str], group: pd.DataFrame, failed_cohorts: set[str]
+) -> list[dict[str, object]]:
+    usable = (
+        np.isfinite(group["estimate"].to_numpy(dtype=float))
+        & (group["se"].to_numpy(dtype=float) > 0)
+        & ~notes.carries(group["note"], notes.UNUSABLE).to_numpy()
+        & ~group["cohort"].isin(failed_cohorts).to_numpy()
+    )
+    pooled, left = group[usable], sorted(group.loc[~usable, "cohort"])
+    common = notes.join(f"left out: {', '.join(left)}" if left else "", _case_control(pooled))
+    k = len(pooled)
+    if k == 0:
+        return [_row(key, "random", 0, notes.join("no cohort has a usable estimate", common))]
+    if k == 1:
+        only = pooled.iloc[0]
+        values = {name: only[name] for name in ("estimate", "low", "high", "p")}
+        return [_row(key, "single", 1, notes.join(SINGLE_NOTE, common), **values)]
+    y, se = pooled["estimate"].to_numpy(dtype=float), pooled["se"].to_numpy(dtype=float)
+    correlation = key["scale"] == "partial_rho"
+    if correlation:
+        y, se = np.arctanh(y), se / (1 - y**2)
+    back = np.tanh if correlation else np.asarray
+    fixed, random = fixed_effect(y, se), random_effects(y, se)
+    extra: dict[str, object] = {}
+    if k >= 3:
+        left_out = back(leave_one_out(y, se))
+        extra = {
+            "pi_low": float(back(random.pi_low)), "pi_high": float(back(random.pi_high)),
+            "loo_low": float(left_out.min()), "loo_high": float(left_out.max()),
+        }  # fmt: skip
+    return [
+        _row(key, "fixed", k, common, **_numbers(fixed, back)),
+        _row(
+            key, "random", k, notes.join(TWO_NOTE if k == 2 else "", common),
+            **_numbers(random, back), **extra,
+        ),
+    ]  # fmt: skip
+
+
+def _case_control(pooled: pd.DataFrame) -> str:
+    cohorts = sorted(pooled.loc[notes.carries(pooled["note"], notes.CASE_CONTROL), "cohort"])
+    return f"crude effects of cohorts sampled case-control: {', '.join(cohorts)}" if cohorts else ""
+
+
+def _numbers(pool: Pool, back: np.ufunc) -> dict[str, float]:
+    return {
+        "estimate": float(back(pool.estimate)), "low": float(back(pool.low)),
+        "high": float(back(pool.high)), "p": pool.p, "tau2": pool.tau2, "i2": pool.i2,
+    }  # fmt: skip
+
+
+def _row(key: dict[str, str], model: str, k: int, note: str, **values: object) -> dict[str, object]:
+    if values.get("p") == SMALLEST_P:
+        note = notes.join(note, UNDERFLOW_NOTE)
+    missing = {name: np.nan for name, kind in tables.POOLED.columns.items() if kind == "float"}
+    return {**missing, **key, "model": model, "k": k, "family": "", "note": note, **values}
