@@ -91,3 +91,33 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
             pair.append(path)
         gene_sets.append((pair[0], pair[1]))
     return Run(checked, cohorts, gene_sets)
+
+
+def family_selectors(
+    families: Mapping[str, Mapping[str, Any]], *, roles: Mapping[str, str], primary_method: str
+) -> dict[str, dict[str, list[str]]]:
+    """Return families of the configuration as selections of rows of the Effects table.
+
+    Parameters
+    ----------
+    families
+        Checked families: column to values, where empty means any; ``role`` and ``method``
+        stand for signatures and methods.
+    roles
+        Signature to its role.
+    primary_method
+        First method of the configuration.
+    """
+    selectors = {}
+    for name, family in families.items():
+        columns = {
+            column: list(values)
+            for column, values in family.items()
+            if values and column not in {"role", "method"}
+        }
+        if family["role"]:
+            columns["signature"] = [who for who, role in roles.items() if role in family["role"]]
+        if family["method"] == "primary":
+            columns["method"] = [primary_method]
+        selectors[name] = columns
+    return selectors
