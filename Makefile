@@ -11,7 +11,7 @@ READY := .venv/.ready
 SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/laptop --cores $(CORES)
 
 .DEFAULT_GOAL := report
-.PHONY: report real test lint format bench calibrate lock clean help
+.PHONY: report real test lint format docs clean help
 
 report: $(READY)  ## Run the demo cohorts (or CONFIG=...) and say where the report is
 	@$(SNAKEMAKE) --configfile $(CONFIG)
@@ -32,6 +32,9 @@ format: $(READY)  ## Rewrite code and workflow in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+docs: $(READY)  ## Write the generated parts of config/README.md
+	$(BIN)/python -m tests.manual
 
 clean:  ## Remove the environment and everything that was computed
 	rm -rf .venv .venv-tools .snakemake

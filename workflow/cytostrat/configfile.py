@@ -10,7 +10,7 @@ from typing import Any
 
 from cytostrat import cohortfile
 from cytostrat.errors import ConfigError
-from cytostrat.validation import validate
+from cytostrat.validation import load_yaml, validate
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,15 @@ class Run:
         The configuration, defaults filled in.
     cohorts
         Cohort name to its checked cohort file, in the order of the configuration.
+    cohort_files
+        Cohort name to its file as it was written, which holds no path of a machine.
     gene_sets
         The user's GMT files, each with its table ('' where there is none).
     """
 
     config: dict[str, Any]
     cohorts: dict[str, dict[str, Any]]
+    cohort_files: dict[str, dict[str, Any]]
     gene_sets: list[tuple[str, str]]
 
     def names(self, kind: str) -> list[str]:
@@ -64,6 +67,7 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
     checked = validate(config, "config", file=file)
     folder = Path(file).parent
     cohorts: dict[str, dict[str, Any]] = {}
+    cohort_files: dict[str, dict[str, Any]] = {}
     for entry in checked["cohorts"]:
         path = folder / Path(entry).expanduser()
         if not path.is_file():
@@ -78,6 +82,7 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
                 "already has; give each cohort a name of its own."
             )
         cohorts[cohort["name"]] = cohort
+        cohort_files[cohort["name"]] = load_yaml(path)
     gene_sets = []
     for item in checked["signatures"]["user"]:
         pair = []
@@ -90,7 +95,7 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
                 )
             pair.append(path)
         gene_sets.append((pair[0], pair[1]))
-    return Run(checked, cohorts, gene_sets)
+    return Run(checked, cohorts, cohort_files, gene_sets)
 
 
 def family_selectors(

@@ -3,7 +3,7 @@
 Outputs
 -------
 provenance.json
-    ``software`` (Python, packages, commit), ``run`` (start, end, host, command, seeds),
+    ``software`` (commit and versions), ``run`` (start, end, host, command, seeds),
     ``config`` and ``cohorts`` as they were used, ``inputs`` and ``outputs`` (path, bytes,
     sha256), ``rules`` (seconds and peak memory per job, from Snakemake's benchmarks).
 """
@@ -35,8 +35,17 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def software(repository: Path) -> dict[str, Any]:
-    """Return versions of Python, cytostrat and the packages it builds on, and the commit.
+def versions() -> dict[str, str]:
+    """Return the versions of Python, cytostrat and the packages it builds on."""
+    return {
+        "cytostrat": cytostrat.__version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def software(repository: Path) -> dict[str, str]:
+    """Return the versions and the commit.
 
     Parameters
     ----------
@@ -55,12 +64,7 @@ def software(repository: Path) -> dict[str, Any]:
             ).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             answer = ""
-    return {
-        "cytostrat": cytostrat.__version__,
-        "commit": answer,
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+    return {"commit": answer, **versions()}
 
 
 def files(paths: Iterable[str | Path]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -145,6 +146,38 @@ def _rule(error: jsonschema.ValidationError) -> str:
         side = "at least" if error.validator == "minimum" else "at most"
         return f"it must be {side} {wanted}"
     return error.message.replace("\n", " ")
+
+
+def reference(name: str) -> str:
+    """Return the keys of a shipped schema as a Markdown table: key, what it is, default."""
+    lines = ["| key | what it is | default |", "|---|---|---|"]
+    _describe(schema(name), "", lines, seen=set())
+    return "\n".join(lines) + "\n"
+
+
+def _describe(rules: Mapping[str, Any], prefix: str, lines: list[str], *, seen: set[int]) -> None:
+    for key, sub in rules.get("properties", {}).items():
+        full = f"{prefix}{key}"
+        text = sub.get("description", "")
+        if "enum" in sub:
+            text += f" One of: {', '.join(str(value) or 'empty' for value in sub['enum'])}."
+        if id(sub) in seen:
+            lines.append(f"| `{full}` | as the one above | |")
+            continue
+        default = "required" if key in rules.get("required", []) else f"`{_short(sub)}`"
+        lines.append(f"| `{full}` | {text.replace('|', '/')} | {default} |")
+        seen.add(id(sub))
+        _describe(sub, f"{full}.", lines, seen=seen)
+        for inner, mark in (
+            (sub.get("items"), "[]."),
+            (sub.get("additionalProperties"), ".<name>."),
+        ):
+            if isinstance(inner, dict):
+                _describe(inner, f"{full}{mark}", lines, seen=seen)
+
+
+def _short(rules: Mapping[str, Any]) -> str:
+    return json.dumps(rules.get("default"))
 
 
 def _fill(data: Any, rules: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ COHORTS = RUN.cohorts
 BULK = RUN.names("bulk")
 SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
 EFFECTS = ["contrast"]
+TABLES = ["effects", "pooled", "coverage", "flow"]
 SHIPPED_SETS = sorted(map(str, Path(HOME).glob("resources/signatures/*.gmt")))
 
 
@@ -42,12 +43,17 @@ wildcard_constraints:
     cohort="|".join(map(re.escape, COHORTS)),
 
 
-def source_files(wildcards):
+def located(cohort):
     """Local files of a cohort: paths as they are, simulated ones below the results."""
     return {
-        key: location.replace("simulated:", f"<results>/simulated/{wildcards.cohort}/")
-        for key, location in COHORTS[wildcards.cohort]["files"].items()
+        key: location.replace("simulated:", f"<results>/simulated/{cohort}/")
+        for key, location in COHORTS[cohort]["files"].items()
     }
+
+
+def source_files(wildcards):
+    """Local files of the cohort of a job."""
+    return located(wildcards.cohort)
 
 
 def simulated_files(cohort):
