@@ -1,0 +1,264 @@
+"""Delimited text: matrices with genes in rows or columns, and clinical tables."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.errors import InputError
+from cytostrat.readers.expression import Expression, narrow
+from cytostrat.readers.text import delimiter_of, open_text, split_line
+
+MISSING_NUMBERS = ("", "NA", "NaN", "nan", "N/A", "n/a", "na", "NULL", "null", "--", "#N/A", ".")
+_CELLS_PER_BLOCK = 2_000_000
+_PROBE_LINES = 12
+
+
+def read_matrix(
+    path: str | Path,
+    *,
+    delimiter: str = "auto",
+    decimal: str = ".",
+    comment: str = "",
+    genes_in_rows: bool = True,
+    id_column: str = "",
+    drop_columns: Sequence[str] = (),
+) -> Expression:
+    """Read a matrix of numbers with one column of ids.
+
+    The file is read in blocks of whole lines; a line whose number of fields differs from the
+    header's is an error, so a file that was cut off is never padded. A header that lacks the
+    name of the id column (as R writes it) is understood.
+
+    Parameters
+    ----------
+    path
+        Text file, compressed or not.
+    delimiter
+        auto, tab, comma, semicolon, pipe or space.
+    decimal
+        Decimal mark.
+    comment
+        Lines that start with this text are left out.
+    genes_in_rows
+        Whether a row is a gene (otherwise a sample).
+    id_column
+        Column with the id of a row; the first where empty.
+    drop_columns
+        Columns that are neither samples nor genes.
+
+    Raises
+    ------
+    InputError
+        A value is no number, a line has too many or too few fields, or a named column does not
+        exist.
+    """
+    with open_text(path) as stream:
+        header, lines, mark = _header(path, stream, delimiter, comment)
+        first = next(lines, None)
+        if first is None:
+            raise InputError(f"{path}: has a header but no rows; get the file again.")
+        width = len(split_line(first[1], mark))
+        if len(header) == width - 1:
+            header = ["", *header]
+        id_at, keep = _columns(path, header, id_column, drop_columns)
+        ids: list[str] = []
+        blocks: list[np.ndarray] = []
+        for numbers, block in _blocks(path, chain([first], lines), mark, len(header)):
+            frame = _parse(path, block, mark, decimal, len(header), id_at)
+            ids += [str(name) for name in frame[id_at]]
+            blocks.append(_numbers(path, frame, keep, id_at, header, numbers))
+    names = tuple(header[column] for column in keep)
+    values = _join(blocks)
+    if genes_in_rows:
+        values, samples, genes = np.ascontiguousarray(values.T), names, tuple(ids)
+    else:
+        samples, genes = tuple(ids), names
+    return Expression(values=values, samples=samples, genes=genes, file=str(path))
+
+
+def read_clinical_table(
+    path: str | Path, *, delimiter: str = "auto", comment: str = ""
+) -> pd.DataFrame:
+    """Read a table of texts; nothing is read as missing and no value changes.
+
+    Returns
+    -------
+    DataFrame
+        One column of texts per column of the file; see `numbered` for its name.
+
+    Raises
+    ------
+    InputError
+        A line has more fields than the header.
+    """
+    with open_text(path) as stream:
+        header, lines, mark = _header(path, stream, delimiter, comment)
+        text = "".join(line if line.endswith("\n") else line + "\n" for _, line in lines)
+    try:
+        rows = pd.read_csv(
+            io.StringIO(text),
+            sep=r"\s+" if mark == " " else mark,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            skip_blank_lines=True,
+            names=None,
+            engine="c",
+        )
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: has a header but no rows; get the file again.") from None
+    except pd.errors.ParserError as error:
+        raise InputError(
+            f"{path}: its lines differ in their number of fields ({_first_line(error)}); check "
+            "the separator, quotes, and that the file is complete."
+        ) from None
+    if rows.shape[1] == len(header) + 1:
+        header = ["", *header]
+    if rows.shape[1] != len(header):
+        raise InputError(
+            f"{path}: the header has {len(header)} fields but the rows have {rows.shape[1]}; "
+            "check the separator, and that the header is the first line that is no comment."
+        )
+    rows.columns = numbered(header)
+    return rows.where(rows.notna(), "")
+
+
+def numbered(header: Sequence[str]) -> list[str]:
+    """Return column names without stray blanks; one given twice becomes two, (1) and (2)."""
+    names = [name.strip() for name in header]
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+    return out
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].removeprefix("Error tokenizing data. C error: ")
+
+
+def _header(
+    path: str | Path, stream: TextIO, delimiter: str, comment: str
+) -> tuple[list[str], Iterator[tuple[int, str]], str]:
+    """Return the header's fields, the numbered lines after it, and the separator."""
+    lines = (
+        (number, line)
+        for number, line in enumerate(stream, start=1)
+        if line.strip() and not (comment and line.startswith(comment))
+    )
+    probe = list(islice(lines, _PROBE_LINES))
+    if not probe:
+        raise InputError(f"{path}: holds no lines of data; get the file again.")
+    mark = delimiter_of(path, [line for _, line in probe], delimiter)
+    return split_line(probe[0][1], mark), chain(probe[1:], lines), mark
+
+
+def _columns(
+    path: str | Path, header: list[str], id_column: str, drop_columns: Sequence[str]
+) -> tuple[int, list[int]]:
+    stripped = [name.strip() for name in header]
+    for name in [id_column, *drop_columns]:
+        if name and name not in stripped:
+            raise InputError(
+                f"{path}: has no column {name!r} (its first are {', '.join(stripped[:5])}); correct "
+                "id_column or drop_columns in the cohort file."
+            )
+    id_at = stripped.index(id_column) if id_column else 0
+    keep = [
+        column
+        for column, name in enumerate(stripped)
+        if column != id_at and name not in drop_columns
+    ]
+    if not keep:
+        raise InputError(
+            f"{path}: has one column only; give the separator as `delimiter` in the cohort file."
+        )
+    return id_at, keep
+
+
+def _blocks(
+    path: str | Path, lines: Iterator[tuple[int, str]], mark: str, width: int
+) -> Iterator[tuple[list[int], str]]:
+    """Group lines into blocks and check that each has the header's number of fields."""
+    size = max(1, _CELLS_PER_BLOCK // width)
+    numbers: list[int] = []
+    texts: list[str] = []
+    for number, line in lines:
+        plain = mark != " " and '"' not in line
+        fields = line.count(mark) + 1 if plain else len(split_line(line, mark))
+        if fields != width:
+            raise InputError(
+                f"{path}, line {number}: has {fields} fields where the header has {width}; the "
+                "file is cut off or damaged, get it again."
+            )
+        numbers.append(number)
+        texts.append(line if line.endswith("\n") else line + "\n")
+        if len(texts) == size:
+            yield numbers, "".join(texts)
+            numbers, texts = [], []
+    if texts:
+        yield numbers, "".join(texts)
+
+
+def _parse(
+    path: str | Path, block: str, mark: str, decimal: str, width: int, id_at: int
+) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            io.StringIO(block),
+            sep=r"\s+" if mark == " " else mark,
+            decimal=decimal,
+            header=None,
+            names=range(width),
+            dtype={id_at: str},
+            na_values={column: MISSING_NUMBERS for column in range(width) if column != id_at},
+            keep_default_na=False,
+            skip_blank_lines=False,
+            low_memory=False,
+        )
+    except (pd.errors.ParserError, ValueError) as error:
+        raise InputError(f"{path}: can't be read as a table ({_first_line(error)}).") from None
+
+
+def _numbers(
+    path: str | Path,
+    frame: pd.DataFrame,
+    keep: list[int],
+    id_at: int,
+    header: list[str],
+    numbers: list[int],
+) -> np.ndarray:
+    for column in keep:
+        kind = frame.dtypes[column]
+        if kind == object or kind == bool:
+            values = frame[column].astype(str)
+            wrong = pd.to_numeric(values, errors="coerce").isna() & frame[column].notna()
+            row = int(np.flatnonzero(wrong)[0]) if wrong.any() else 0
+            raise InputError(
+                f"{path}, line {numbers[row]}: column {header[column]!r} of row "
+                f"{frame[id_at].iloc[row]!r} holds {values.iloc[row]!r}, which is no number; list "
+                "columns that are no samples under drop_columns, or check separator, decimal mark "
+                "and orientation in the cohort file."
+            )
+    return narrow(frame[keep].to_numpy(dtype=np.float64))
+
+
+def _join(blocks: list[np.ndarray]) -> np.ndarray:
+    """Stack blocks without holding them all twice."""
+    kind = np.result_type(*(block.dtype for block in blocks))
+    out = np.empty((sum(map(len, blocks)), blocks[0].shape[1]), dtype=kind)
+    start = 0
+    while blocks:
+        block = blocks.pop(0)
+        out[start : start + len(block)] = block
+        start += len(block)
+    return out
