@@ -78,6 +78,14 @@ def files(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
     ]
 
 
+def sources(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Return name, sha256 and size of source files, without the folders they lie in."""
+    return [
+        {"name": Path(entry["path"]).name, "sha256": entry["sha256"], "size": entry["bytes"]}
+        for entry in files(paths)
+    ]
+
+
 def jobs(benchmarks: Path) -> list[dict[str, Any]]:
     """Return seconds and peak memory (MB, resident) per job from Snakemake's benchmark files."""
     rows = []

@@ -238,6 +238,17 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_lines(values: Iterable[str], path: str | Path) -> None:
+    """Write distinct values, sorted, one per line."""
+    lines = sorted({str(value) for value in values if not pd.isna(value)})
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Read what `write_lines` wrote."""
+    return Path(path).read_text(encoding="utf-8").splitlines()
+
+
 def write_cohort(cohort: AnnData, path: str | Path) -> None:
     """Write a Cohort table (.h5ad): X log2, ``layers["counts"]`` where counts exist.
 

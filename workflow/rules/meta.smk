@@ -4,6 +4,7 @@
 
 rule meta:
     input:
+        controls=expand("<results>/qc/{cohort}.controls.tsv", cohort=BULK),
         effects=expand("<results>/{stage}/{cohort}.tsv", stage=EFFECTS, cohort=BULK),
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",

@@ -10,6 +10,7 @@ rule qc:
     output:
         cohort="<results>/cohorts/{cohort}.h5ad",
         flow="<results>/qc/{cohort}.flow.tsv",
+        controls="<results>/qc/{cohort}.controls.tsv",
     log:
         "<logs>/qc/{cohort}.log",
     benchmark:

@@ -13,7 +13,8 @@ with logged(snakemake.log[0], what="meta"):
         roles={name: signature.role for name, signature in signatures.items()},
         primary_method=snakemake.params.methods[0],
     )
-    found = [tables.read_table(file, tables.EFFECTS) for file in snakemake.input.effects]
+    files = [*snakemake.input.controls, *snakemake.input.effects]
+    found = [tables.read_table(file, tables.EFFECTS) for file in files]
     effects = assign_families(tables.EFFECTS.concat(found), families)
     pooled = meta.pool_effects(effects)
     random = {name: columns | {"model": ["random"]} for name, columns in families.items()}
