@@ -155,24 +155,24 @@ def simulate_cohort(
     rng = factors.generator(seed, design.name)
     patients = factors.draw(rng, n=size, **drawing)
     patients["batch"] = rng.integers(0, design.n_batches, size)
-    people = _people(rng, patients, design, effects)
+    stage, times = _follow(rng, patients, design, effects)
+    people = _people(rng, patients, stage, times, design)
     samples = _samples(rng, patients, people, design)
-
     log2 = expression.log2_expression(model, samples, factors.nuisance(rng, len(samples)), rng)
     table = _expression(design, model, log2, samples, rng)
     dialect = {
         "counts": dialects.registry, "fpkm": dialects.screening, "array": dialects.study,
     }[design.platform]  # fmt: skip
-    population = factors.draw(
-        factors.generator(seed, design.name, "population"), n=N_POPULATION, **drawing
-    )
+
+    wide = factors.generator(seed, design.name, "population")
+    population = factors.draw(wide, n=N_POPULATION, **drawing)
+    wide_stage, wide_times = _follow(wide, population, design, effects)
     planted = truth.truth_table(
         design.name,
-        level=truth.levels(model, patients, signatures),
-        patients=patients,
-        population_level=truth.levels(model, population, signatures),
-        population=population,
-        log_hr=effects.log_hr,
+        own=truth.Patients(patients, truth.levels(model, patients, signatures), stage, times),
+        population=truth.Patients(
+            population, truth.levels(model, population, signatures), wide_stage, wide_times
+        ),
         endpoints=list(design.endpoints),
     )
     leading = ["sample", "patient", "sample_type", "her2", "er", "age", "purity", "batch"]
@@ -187,18 +187,26 @@ def simulate_cohort(
     )
 
 
-def _people(
+def _follow(
     rng: np.random.Generator, patients: pd.DataFrame, design: Design, effects: Effects
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Draw stage and survival of patients."""
+    stage = clinic.stages(rng, patients)
+    predictor = clinic.log_hazard(patients, stage, effects)
+    return stage, clinic.survival(
+        rng, predictor, endpoints=design.endpoints, follow_up=design.follow_up
+    )
+
+
+def _people(
+    rng: np.random.Generator,
+    patients: pd.DataFrame,
+    stage: np.ndarray,
+    times: pd.DataFrame,
+    design: Design,
 ) -> pd.DataFrame:
     """Clinical record of each patient, all text, canonical words."""
-    record = clinic.evidence(rng, patients)
-    stage = record["stage"].astype(int).to_numpy()
-    times = clinic.survival(
-        rng,
-        clinic.log_hazard(patients, stage, effects),
-        endpoints=design.endpoints,
-        follow_up=design.follow_up,
-    )
+    record = clinic.evidence(rng, patients, stage)
     size = len(patients)
     letter = {"counts": "C", "fpkm": "F", "array": "A"}[design.platform]
     record.insert(0, "patient", np.char.mod(f"SIM{letter}-%04d", 1 + rng.permutation(size)))

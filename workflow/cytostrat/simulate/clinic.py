@@ -19,7 +19,11 @@ DAYS_PER_YEAR = 365.25
 
 
 def evidence(
-    rng: np.random.Generator, patients: pd.DataFrame, *, score_missing: float = 0.1
+    rng: np.random.Generator,
+    patients: pd.DataFrame,
+    stage: np.ndarray,
+    *,
+    score_missing: float = 0.1,
 ) -> pd.DataFrame:
     """Record HER2, ER, PR, PAM50, grade, stage, nodes and size of each patient.
 
@@ -32,6 +36,8 @@ def evidence(
         Source of randomness.
     patients
         Rows of `cytostrat.simulate.factors.draw`.
+    stage
+        Stage 1-4, see `stages`.
     score_missing
         Share of patients whose IHC score was not kept; the stated call stays.
 
@@ -68,7 +74,6 @@ def evidence(
     proliferation = patients["proliferation"].to_numpy()
     grade = 1 + (proliferation + 0.6 * rng.standard_normal(size) > -0.9).astype(int)
     grade += proliferation + 0.6 * rng.standard_normal(size) > 0.7
-    stage = _stages(rng, patients)
     nodes = np.where(
         stage == 1,
         0,
@@ -97,8 +102,8 @@ def _pick(shares: tuple[float, ...], u: float) -> int:
     return int(min(np.searchsorted(np.cumsum(shares), u, side="right"), len(shares) - 1))
 
 
-def _stages(rng: np.random.Generator, patients: pd.DataFrame) -> np.ndarray:
-    """Stage 1-4, a little later where proliferation is high."""
+def stages(rng: np.random.Generator, patients: pd.DataFrame) -> np.ndarray:
+    """Draw stages 1-4, a little later where proliferation is high."""
     from scipy.special import ndtri
 
     cuts = ndtri(np.cumsum(_STAGE)[:-1])

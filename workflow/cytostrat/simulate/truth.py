@@ -7,15 +7,16 @@ Three numbers stand beside each other for every axis and signature:
 * ``within_sd``: the standard deviation, within HER2 groups, of the level that is measured.
 
 The level of an axis is its factor. The level of a signature is the mean over its genes of the
-part of log2 expression that the factors determine (up genes minus down genes): the most that
-any score of the set could see. A score adds noise to that level and so divides its
-standardised differences by a factor below one, the within-group correlation of score and
-level.
+part of log2 expression that the factors determine (up genes minus down genes), relative to the
+mean over all genes: scores rank genes within a sample, so what moves all genes moves no score.
+A score adds noise to that level and so multiplies its standardised differences by a factor
+below one, the correlation of score and level within groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ from cytostrat.simulate.factors import AXES
 if TYPE_CHECKING:
     from cytostrat.signatures import Signature
 
+N_SURVIVAL = 12_000
 COLUMNS = (
     "cohort", "level", "name", "question", "stratum", "endpoint", "adjustment", "scale",
     "planted", "realised", "within_sd", "n", "n_case",
@@ -43,6 +45,7 @@ def levels(
     columns: dict[str, np.ndarray] = {axis: factors[axis].to_numpy() for axis in AXES}
     rows = {gene: at for at, gene in enumerate(model.loadings.index)}
     values = model.loadings.to_numpy()
+    values = values - values.mean(axis=0)
     drivers = factors[model.loadings.columns].to_numpy()
     for name in sorted(signatures):
         weights = np.zeros(values.shape[1])
@@ -107,15 +110,96 @@ def _estimates(level: pd.DataFrame, patients: pd.DataFrame) -> dict[tuple[str, .
     return out
 
 
+def log_hazard_ratios(
+    values: np.ndarray, covariates: np.ndarray, time: np.ndarray, event: np.ndarray
+) -> np.ndarray:
+    """Log hazard ratio per standard deviation of each column, one Cox model per column.
+
+    Newton's method on Breslow's partial likelihood in plain array arithmetic: slower than the
+    package's estimator and independent of it, so that the truth does not rest on what it is to
+    test. Cox 1972, 10.1111/j.2517-6161.1972.tb00899.x.
+
+    Parameters
+    ----------
+    values
+        Patients x columns.
+    covariates
+        Patients x covariates, in every model; no column for none.
+    time, event
+        Follow-up and event (0/1) per patient.
+
+    Returns
+    -------
+    numpy.ndarray
+        One number per column; NaN where the covariates leave less than a twentieth of a
+        column's variance, so that its coefficient would say nothing.
+    """
+    order = np.argsort(-time, kind="stable")
+    died = event[order] == 1
+    # Last row, among patients sorted by falling time, that is at risk at each event's time.
+    last = np.searchsorted(-time[order], -time[order][died], side="right") - 1
+    scaled = [(part - part.mean(axis=0)) / part.std(axis=0) for part in (values, covariates)]
+    rest = scaled[0] - scaled[1] @ np.linalg.lstsq(scaled[1], scaled[0], rcond=None)[0]
+    out = np.full(values.shape[1], np.nan)
+    for column in np.flatnonzero(rest.var(axis=0) > 0.05):
+        design = np.column_stack([scaled[0][:, column], scaled[1]])[order]
+        beta = np.zeros(design.shape[1])
+        squares = design[:, :, None] * design[:, None, :]
+        for _ in range(8):
+            weight = np.exp(design @ beta)
+            total = np.cumsum(weight)[last]
+            first = np.cumsum(weight[:, None] * design, axis=0)[last] / total[:, None]
+            second = np.cumsum(weight[:, None, None] * squares, axis=0)[last]
+            information = (
+                second / total[:, None, None] - first[:, :, None] * first[:, None, :]
+            ).sum(axis=0)
+            step = np.linalg.solve(information, (design[died] - first).sum(axis=0))
+            beta += step
+            if np.abs(step).max() < 1e-6:
+                break
+        out[column] = beta[0]
+    return out
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Patients with what is true of them.
+
+    Parameters
+    ----------
+    latents
+        Rows of `cytostrat.simulate.factors.draw`.
+    level
+        Patients x (axes and signatures), see `levels`.
+    stage
+        Stage 1-4.
+    times
+        ``<endpoint>_time`` and ``<endpoint>_event``.
+    """
+
+    latents: pd.DataFrame
+    level: pd.DataFrame
+    stage: np.ndarray
+    times: pd.DataFrame
+
+
+def _survival(patients: Patients, endpoint: str) -> dict[str, np.ndarray]:
+    """Log hazard ratios of every level, crude and given what else is planted."""
+    event = patients.times[f"{endpoint}_event"].to_numpy()
+    time = patients.times[f"{endpoint}_time"].to_numpy()
+    columns = patients.latents[["proliferation", "age10"]].to_numpy()
+    covariates = {
+        "none": np.empty((len(event), 0)),
+        "stage+proliferation+age": np.column_stack([patients.stage, columns]),
+    }
+    return {
+        name: log_hazard_ratios(patients.level.to_numpy(), given, time, event)
+        for name, given in covariates.items()
+    }
+
+
 def truth_table(
-    cohort: str,
-    *,
-    level: pd.DataFrame,
-    patients: pd.DataFrame,
-    population_level: pd.DataFrame,
-    population: pd.DataFrame,
-    log_hr: Mapping[str, float],
-    endpoints: Sequence[str],
+    cohort: str, *, own: Patients, population: Patients, endpoints: Sequence[str]
 ) -> pd.DataFrame:
     """Return the planted truth of a cohort, one row per quantity and axis or signature.
 
@@ -123,57 +207,45 @@ def truth_table(
     ----------
     cohort
         Name of the cohort.
-    level, patients
-        Levels and latent factors of the cohort's own patients.
-    population_level, population
-        The same of a large draw.
-    log_hr
-        Planted log hazard ratio per standard deviation of a factor given stage, proliferation
-        and age; it has no realised value.
+    own
+        The cohort's own patients.
+    population
+        A large draw of the same structure; survival uses its first `N_SURVIVAL` patients.
     endpoints
-        Endpoints that carry it.
+        Survival endpoints.
     """
-    spread = pooled_sd(level.to_numpy(), patients["her2"].to_numpy())
-    here = _estimates(level, patients)
-    large = _estimates(population_level, population)
+    her2 = own.latents["her2"].to_numpy()
+    spread = pooled_sd(own.level.to_numpy(), her2)
+    here, large = (_estimates(part.level, part.latents) for part in (own, population))
     rows = []
+
+    def add(key: tuple[str, str, str, str, str], planted, realised, used: pd.Series, n_case: str):
+        for at, name in enumerate(own.level.columns):
+            rows.append(
+                (
+                    cohort, "axis" if name in AXES else "signature", name, *key,
+                    planted[at], np.nan if realised is None else realised[at], spread[at],
+                    int(used.sum()), int(own.latents.loc[used, n_case].sum()) if n_case else None,
+                )
+            )  # fmt: skip
+
+    er = own.latents["er"]
+    strata = {"all": er.notna(), "er_positive": er.eq(1), "er_negative": er.eq(0)}
     for (question, stratum, adjustment, scale), planted in large.items():
         realised = here.get((question, stratum, adjustment, scale))
-        keep = pd.Series(True, index=patients.index)
-        if stratum != "all":
-            keep = patients["er"].eq(1.0 if stratum == "er_positive" else 0.0)
-        for at, name in enumerate(level.columns):
-            rows.append(
-                {
-                    "level": "axis" if name in AXES else "signature",
-                    "name": name,
-                    "question": question,
-                    "stratum": stratum,
-                    "endpoint": "",
-                    "adjustment": adjustment,
-                    "scale": scale,
-                    "planted": planted[at],
-                    "realised": np.nan if realised is None else realised[at],
-                    "within_sd": spread[at],
-                    "n": int(keep.sum()),
-                    "n_case": int(patients.loc[keep, question].sum()),
-                }
-            )
-    for axis in AXES:
-        for endpoint in endpoints:
-            rows.append(
-                {
-                    "level": "axis",
-                    "name": axis,
-                    "question": "survival",
-                    "stratum": "all",
-                    "endpoint": endpoint,
-                    "adjustment": "stage+proliferation+age",
-                    "scale": "log_hr",
-                    "planted": log_hr.get(axis, 0.0),
-                    "n": len(patients),
-                }
-            )
-    frame = pd.DataFrame(rows)
-    frame.insert(0, "cohort", cohort)
-    return frame.reindex(columns=list(COLUMNS))
+        key = (question, stratum, "", adjustment, scale)
+        add(key, planted, realised, strata[stratum], question)
+    first = population.latents.index[:N_SURVIVAL]
+    some = Patients(
+        population.latents.loc[first],
+        population.level.loc[first],
+        population.stage[: len(first)],
+        population.times.loc[first],
+    )
+    for endpoint in endpoints:
+        realised = _survival(own, endpoint)
+        for adjustment, planted in _survival(some, endpoint).items():
+            key = ("survival", "all", endpoint, adjustment, "log_hr")
+            add(key, planted, realised[adjustment], strata["all"], "")
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({"n_case": "Int64"})
