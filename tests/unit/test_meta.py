@@ -1,0 +1,163 @@
+"""The meta stage: what is pooled, what stays out, and what each row admits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytostrat import meta, tables
+from cytostrat.errors import EstimationError
+from cytostrat.stats import notes
+
+
+def _row(cohort, estimate=0.3, se=0.1, **changes):
+    row = {name: np.nan if kind == "float" else "" for name, kind in tables.EFFECTS.columns.items()}
+    row |= {
+        "cohort": cohort, "question": "her2", "stratum": "all", "signature": "IL1",
+        "method": "ssgsea", "contrast": "positive - negative", "her2_rule": "primary",
+        "gene_filter": "all genes", "adjustment": "er+age", "n": 100, "n_case": 30,
+        "events": None, "estimate": estimate, "scale": "adjusted_g", "se": se,
+        "low": estimate - 2 * se, "high": estimate + 2 * se, "p": 0.01,
+    }  # fmt: skip
+    return row | changes
+
+
+def _effects(*rows):
+    return tables.EFFECTS.conform(pd.DataFrame(rows))
+
+
+@pytest.fixture(scope="module")
+def bcg(repository):
+    folder = repository / "tests" / "oracles" / "stats"
+    studies = pd.read_csv(folder / "studies.csv")
+    expected = pd.read_csv(folder / "meta.csv").set_index(["set", "quantity"]).sort_index()
+    return studies[studies["set"] == "bcg"], expected.loc["bcg", "value"]
+
+
+def test_many_cohorts_give_the_numbers_of_metafor(bcg):
+    studies, expected = bcg
+    pooled = meta.pool_effects(
+        _effects(
+            *(
+                _row(f"c{i}", row.yi, row.sei, scale="log_hr")
+                for i, row in enumerate(studies.itertuples())
+            )
+        )
+    ).set_index("model")
+    random, fixed = pooled.loc["random"], pooled.loc["fixed"]
+    assert random["k"] == 13
+    for quantity in ("estimate", "low", "high", "p", "tau2", "i2", "pi_low", "pi_high"):
+        assert random[quantity] == pytest.approx(expected[quantity], rel=1e-6)
+    for quantity in ("estimate", "low", "high", "p"):
+        assert fixed[quantity] == pytest.approx(expected[f"fe_{quantity}"], rel=1e-9)
+    left_out = expected[expected.index.str.startswith("loo")]
+    assert random["loo_low"] == pytest.approx(left_out.min(), rel=1e-6)
+    assert random["loo_high"] == pytest.approx(left_out.max(), rel=1e-6)
+    assert np.isnan(fixed["pi_low"])
+
+
+def test_one_cohort_is_no_meta_analysis():
+    pooled = meta.pool_effects(_effects(_row("a", 0.4, 0.2)))
+    assert pooled["model"].tolist() == ["single"]
+    assert pooled.loc[0, "k"] == 1
+    assert pooled.loc[0, ["estimate", "low", "high", "p"]].tolist() == [0.4, 0.0, 0.8, 0.01]
+    assert meta.SINGLE_NOTE in pooled.loc[0, "note"]
+    assert pooled[["tau2", "i2", "pi_low", "loo_low"]].isna().all(axis=None)
+
+
+def test_two_cohorts_give_a_fixed_effect_and_an_uninformative_random_one():
+    pooled = meta.pool_effects(_effects(_row("a", 0.4, 0.2), _row("b", 0.1, 0.2)))
+    pooled = pooled.set_index("model")
+    assert pooled.loc["fixed", "estimate"] == pytest.approx(0.25)
+    # equal weights: half-width is z 0.2 / sqrt 2
+    assert pooled.loc["fixed", "high"] == pytest.approx(0.25 + 1.959964 * 0.2 / np.sqrt(2))
+    assert pooled.loc["fixed", "note"] == ""
+    assert pooled.loc["random", "note"] == meta.TWO_NOTE
+    # t with one degree of freedom
+    assert pooled.loc["random", "high"] - 0.25 > 12.7 * 0.14
+    assert pooled[["pi_low", "pi_high", "loo_low", "loo_high"]].isna().all(axis=None)
+
+
+def test_unusable_missing_and_failed_cohorts_stay_out_and_are_named():
+    control = _row(
+        "d", 0.5, 0.1, question="control", endpoint="her2", signature="ERBB2", scale="auc",
+        adjustment="none", note=notes.CONTROL_FAILED,
+    )  # fmt: skip
+    pooled = meta.pool_effects(
+        _effects(
+            _row("a", 0.4, 0.2),
+            _row("b", 9.0, 0.2, note=f"something; {notes.UNUSABLE}"),
+            _row("c", np.nan, np.nan, note="not estimated"),
+            _row("d", 9.0, 0.2),
+            _row("e", 0.2, 0.2),
+            control,
+        )
+    )
+    assert set(pooled["k"]) == {2}
+    assert pooled["estimate"].tolist() == pytest.approx([0.3, 0.3])
+    assert pooled["note"].str.contains("left out: b, c, d").all()
+    assert "control" not in set(pooled["question"])
+
+
+def test_no_usable_cohort_is_a_row_without_a_number():
+    pooled = meta.pool_effects(_effects(_row("a", 0.4, 0.2, note=notes.UNUSABLE)))
+    assert pooled.loc[0, "k"] == 0
+    assert np.isnan(pooled.loc[0, "estimate"])
+    assert "no cohort has a usable estimate" in pooled.loc[0, "note"]
+
+
+def test_only_what_is_alike_in_every_cohort_is_pooled():
+    pooled = meta.pool_effects(
+        _effects(
+            _row("a"),
+            _row("b"),
+            _row("a", adjustment="er+age+grade"),
+            _row("b", adjustment="er+age+grade"),
+            _row("a", her2_rule="ihc only"),
+            _row("b", her2_rule="ihc only"),
+            _row("a", scale="mean_z"),
+            _row("b", scale="mean_z"),
+            _row("a", gene_filter="without amplicon core", estimate=0.1),
+            _row("b", gene_filter="without amplicon core", estimate=0.1),
+        )
+    )
+    assert set(pooled["gene_filter"]) == {"all genes", "without amplicon core"}
+    assert set(pooled["adjustment"]) == {"er+age"}
+    assert set(pooled["her2_rule"]) == {"primary"}
+    assert len(pooled) == 4
+
+
+def test_crude_pools_name_the_cohorts_sampled_case_control():
+    pooled = meta.pool_effects(
+        _effects(
+            _row("a", adjustment="none", scale="hedges_g", note=notes.CASE_CONTROL),
+            _row("b", adjustment="none", scale="hedges_g"),
+        )
+    )
+    assert pooled["note"].str.contains("sampled case-control: a$").all()
+
+
+def test_correlations_are_pooled_as_fishers_z():
+    r = np.array([0.1, 0.6, 0.4])
+    n = np.array([40, 90, 60])
+    rows = (
+        _row(f"c{i}", r[i], (1 - r[i] ** 2) / np.sqrt(n[i] - 3), scale="partial_rho")
+        for i in range(3)
+    )
+    fixed = meta.pool_effects(_effects(*rows)).set_index("model").loc["fixed"]
+    # weights of Fisher's z are n - 3
+    expected = np.tanh(np.average(np.arctanh(r), weights=n - 3))
+    assert fixed["estimate"] == pytest.approx(expected)
+    assert -1 < fixed["low"] < fixed["estimate"] < fixed["high"] < 1
+
+
+def test_the_same_patient_in_two_cohorts_stops_the_pool():
+    effects = _effects(_row("a"), _row("b"))
+    with pytest.raises(EstimationError, match="TCGA:3 is in the cohorts a and b"):
+        meta.pool_effects(effects, patients={"a": ["TCGA:1", "TCGA:3"], "b": ["TCGA:3", "TCGA:4"]})
+    assert len(meta.pool_effects(effects, patients={"a": ["TCGA:1"], "b": ["SCANB:1"]})) == 2
+
+
+def test_no_effects_give_an_empty_table():
+    assert len(meta.pool_effects(tables.EFFECTS.empty())) == 0
