@@ -37,7 +37,7 @@ from cytostrat import genes as gene_ids
 from cytostrat import her2
 from cytostrat.errors import InputError
 from cytostrat.harmonise import clinical, link, scale
-from cytostrat.readers.expression import Expression, narrow
+from cytostrat.readers import Expression, narrow
 from cytostrat.tables import CLINICAL_COLUMNS, ENDPOINTS, FLOW, NUMERIC_CLINICAL
 
 if TYPE_CHECKING:

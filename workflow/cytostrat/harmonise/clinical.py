@@ -40,43 +40,15 @@ RANGES = {
 }
 DAYS = {"days": 1.0, "months": 30.4375, "years": 365.25}
 
-_BLANK = frozenset(
-    [
-        "",
-        "na",
-        "n/a",
-        "nan",
-        "null",
-        "#n/a",
-        "--",
-        "---",
-        ".",
-        "?",
-        "[not available]",
-        "[not evaluated]",
-        "[not applicable]",
-        "[unknown]",
-        "[discrepancy]",
-        "[pending]",
-        "[completed]",
-        "not available",
-        "not reported",
-        "'--",
-    ]
-)
-_UNDETERMINED = frozenset(
-    [
-        "indeterminate",
-        "not evaluated",
-        "not applicable",
-        "not determined",
-        "not done",
-        "not performed",
-        "unknown",
-        "undetermined",
-        "[indeterminate]",
-    ]
-)
+_BLANK = frozenset({
+    "", "na", "n/a", "nan", "null", "#n/a", "--", "'--", "---", ".", "?", "not available",
+    "not reported", "[not available]", "[not evaluated]", "[not applicable]", "[unknown]",
+    "[discrepancy]", "[pending]", "[completed]",
+})  # fmt: skip
+_UNDETERMINED = frozenset({
+    "indeterminate", "[indeterminate]", "not evaluated", "not applicable", "not determined",
+    "undetermined", "not done", "not performed", "unknown",
+})  # fmt: skip
 _STAGE = re.compile(r"^(?:stage\s*)?(i{1,3}v?|iv|[1-4])[abc]?\d?$", re.IGNORECASE)
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
 

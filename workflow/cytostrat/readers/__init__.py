@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 
 from cytostrat.readers.delimited import read_clinical_table, read_matrix
-from cytostrat.readers.expression import Expression, stack
+from cytostrat.readers.expression import Expression, narrow, stack
 from cytostrat.readers.hdf5 import read_h5ad_clinical, read_h5ad_matrix
 from cytostrat.readers.text import open_text
 
-__all__ = ["Expression", "read_clinical", "read_expression", "read_patients"]
+__all__ = ["Expression", "narrow", "read_clinical", "read_expression", "read_patients"]
 
 
 def read_expression(paths: Mapping[str, str | Path], spec: Mapping[str, Any]) -> Expression:

@@ -169,8 +169,8 @@ def _columns(
     for name in [id_column, *drop_columns]:
         if name and name not in stripped:
             raise InputError(
-                f"{path}: has no column {name!r} (its first are {', '.join(stripped[:5])}); correct "
-                "id_column or drop_columns in the cohort file."
+                f"{path}: has no column {name!r} (its first are {', '.join(stripped[:5])}); "
+                "correct id_column or drop_columns in the cohort file."
             )
     id_at = stripped.index(id_column) if id_column else 0
     keep = [
@@ -238,8 +238,7 @@ def _numbers(
     numbers: list[int],
 ) -> np.ndarray:
     for column in keep:
-        kind = frame.dtypes[column]
-        if kind == object or kind == bool:
+        if frame.dtypes[column].kind in "Ob":
             values = frame[column].astype(str)
             wrong = pd.to_numeric(values, errors="coerce").isna() & frame[column].notna()
             row = int(np.flatnonzero(wrong)[0]) if wrong.any() else 0

@@ -20,8 +20,8 @@ def _open(path: str | Path):
         return anndata.read_h5ad(path, backed="r")
     except Exception as error:  # noqa: BLE001 - h5py and anndata raise many kinds for a bad file
         raise InputError(
-            f"{path}: can't be read as .h5ad ({type(error).__name__}); it is cut off, damaged or of "
-            "another format, so get it again or correct `format` in the cohort file."
+            f"{path}: can't be read as .h5ad ({type(error).__name__}); it is cut off, damaged or "
+            "of another format, so get it again or correct `format` in the cohort file."
         ) from None
 
 
