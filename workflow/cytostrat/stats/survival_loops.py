@@ -344,16 +344,41 @@ def null_model_terms(fixed, weight, event, start, fresh):
 
 
 @njit(cache=True, nogil=True)
-def squared_means(scores, modifier, weight, event, start, fresh, totals):
-    """Sum over deaths of E[s]^2, E[s]E[sm] and E[sm]^2, for each row s of ``scores``.
+def score_terms(
+    scores, rows, modifier, weight, residual, expected, deviation, event, start, fresh, totals
+):
+    """Score and information of many single columns beside a fitted model, one pass each.
 
-    E is the weighted mean over the risk set and m the modifier; an empty modifier leaves the
-    last two at zero.
+    ``scores`` is models x anything, ``rows`` picks its entries in the order of the risk sets.
+    With a modifier m every model has the two columns s and s m. Returns the scale of each s,
+    the score vectors, the information with the covariates, and that of the columns themselves
+    (s s, s sm, sm sm), all for s centred and in units of its scale.
     """
-    models = scores.shape[0]
+    models, size = scores.shape[0], rows.size
+    shared = deviation.shape[1]
     two = modifier.size > 0
-    out = np.zeros((models, 3))
+    columns = 2 if two else 1
+    scale = np.zeros(models)
+    score = np.zeros((models, columns))
+    mixed = np.zeros((models, columns, shared))
+    own = np.zeros((models, 3))
+    s = np.empty(size)
     for model in range(models):
+        mean = 0.0
+        largest = 0.0
+        for row in range(size):
+            s[row] = scores[model, rows[row]]
+            mean += s[row]
+            largest = max(largest, np.abs(s[row]))
+        mean /= size
+        spread = 0.0
+        for row in range(size):
+            s[row] -= mean
+            spread += s[row] * s[row]
+        spread = np.sqrt(spread / size)
+        if not spread > 1e-10 * largest:
+            continue
+        scale[model] = spread
         done = 0
         run = 0.0
         run_m = 0.0
@@ -365,25 +390,36 @@ def squared_means(scores, modifier, weight, event, start, fresh, totals):
             tied = 0.0
             tied_m = 0.0
             for row in range(start[group], start[group + 1]):
-                part = weight[row] * scores[model, row]
+                value = s[row] / spread
+                part = weight[row] * value
                 run += part
+                score[model, 0] += value * residual[row]
+                own[model, 0] += value * value * expected[row]
+                for a in range(shared):
+                    mixed[model, 0, a] += value * deviation[row, a]
                 if event[row]:
                     deaths += 1
                     tied += part
                 if two:
-                    run_m += part * modifier[row]
+                    m = modifier[row]
+                    run_m += part * m
+                    score[model, 1] += value * m * residual[row]
+                    own[model, 1] += value * value * m * expected[row]
+                    own[model, 2] += value * value * m * m * expected[row]
+                    for a in range(shared):
+                        mixed[model, 1, a] += value * m * deviation[row, a]
                     if event[row]:
-                        tied_m += part * modifier[row]
+                        tied_m += part * m
             for k in range(deaths):
                 share = k / deaths
-                mean = (run - share * tied) / totals[done]
-                out[model, 0] += mean * mean
+                average = (run - share * tied) / totals[done]
+                own[model, 0] -= average * average
                 if two:
-                    mean_m = (run_m - share * tied_m) / totals[done]
-                    out[model, 1] += mean * mean_m
-                    out[model, 2] += mean_m * mean_m
+                    average_m = (run_m - share * tied_m) / totals[done]
+                    own[model, 1] -= average * average_m
+                    own[model, 2] -= average_m * average_m
                 done += 1
-    return out
+    return scale, score, mixed, own
 
 
 @njit(cache=True, nogil=True)

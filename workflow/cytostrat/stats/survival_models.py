@@ -40,7 +40,6 @@ _MAX_ITERATIONS = 40
 _TOLERANCE = 1e-9
 _COLLINEAR = 1e-9
 _CONSTANT = 1e-10
-_CHUNK_ELEMENTS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -249,11 +248,13 @@ def _standardised(columns: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarra
     return centred / scale, np.squeeze(scale, axis), np.squeeze(constant, axis)
 
 
+def _check_rows(risk: RiskSets, found: int, what: str) -> None:
+    if found != risk.order.size:
+        raise EstimationError(f"The {what} have {found} rows, the follow-up has {risk.order.size}.")
+
+
 def _check(risk: RiskSets, columns: np.ndarray, what: str) -> None:
-    if columns.shape[0] != risk.order.size:
-        raise EstimationError(
-            f"The {what} have {columns.shape[0]} rows, the follow-up has {risk.order.size}."
-        )
+    _check_rows(risk, columns.shape[0], what)
     if not np.isfinite(columns).all():
         raise EstimationError(f"The {what} hold a missing or infinite value; leave it out first.")
 
@@ -430,72 +431,64 @@ def score_test(
     *,
     covariates: np.ndarray | None = None,
     modifier: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
 ) -> ScoreTests:
     """Test many scores beside fixed covariates without fitting any of them.
 
     The score statistic is linear in the score: with m the martingale residuals of the covariate
-    model, U = s'm. Its information needs two more products and one running sum:
-    I = sum_i a_i s_i^2 - sum_k E_k[s]^2 - I_sz I_zz^-1 I_zs, where a_i is the expected number of
-    deaths of patient i and E_k the weighted mean over the risk set of death k.
+    model, U = s'm. Its information is I = sum_i a_i s_i^2 - sum_k E_k[s]^2 - I_sz I_zz^-1 I_zs,
+    where a_i is the expected number of deaths of patient i and E_k the weighted mean over the
+    risk set of death k; one pass over the patients gives all terms.
 
     Parameters
     ----------
     risk
         Risk sets of the n patients.
     scores
-        Shape (n, models), finite, any float type; processed in blocks, so that 1,000 sets of
-        3,000 patients take 50 MB.
+        Shape (n, models), finite. In column order (``numpy.asfortranarray``, float64) it is
+        read in place, otherwise copied once.
     covariates, modifier
         As in `fit_cox`.
+    rows
+        Shape (n,): where the patients of the risk sets stand among the rows of `scores`, which
+        may then have more of them; the same array serves many models.
 
     Returns
     -------
     ScoreTests
-        NaN for a score that does not vary or that the covariates determine.
+        NaN for a score that does not vary, that the covariates determine, or that is missing
+        in one of the patients.
     """
-    Z, _ = _sorted_covariates(risk, covariates)
-    eta = np.zeros(risk.order.size)
+    Z, z_scale = _sorted_covariates(risk, covariates)
+    weight = np.ones(risk.order.size)
     if Z.shape[1]:
         fitted = fit_cox(risk, covariates=covariates)
         if fitted.failure[0]:
             raise EstimationError(f"The covariates alone have {fitted.failure[0]}.")
-        centred = covariates[risk.order] - np.mean(covariates, axis=0)
-        eta = centred @ fitted.coef[0]
-    weight = np.exp(eta)
+        weight = np.exp(Z @ (fitted.coef[0] * z_scale))
     residual, expected, deviation, totals, information = survival_loops.null_model_terms(
         Z, weight, risk.event, risk.start, risk.fresh
     )
-    inverse = np.linalg.inv(information) if Z.shape[1] else information
-    no_modifier = np.empty(0)
-    m = no_modifier if modifier is None else np.asarray(modifier, dtype=float)[risk.order]
-    scores = np.asarray(scores)
-    z, coef, se = (np.full(scores.shape[1], np.nan) for _ in range(3))
-    block = max(1, _CHUNK_ELEMENTS // scores.shape[0])
-    for begin in range(0, scores.shape[1], block):
-        part = slice(begin, begin + block)
-        raw = np.ascontiguousarray(scores[risk.order, part].T, dtype=float)
-        if not np.isfinite(raw).all():
-            raise EstimationError("A score is missing or infinite; leave it out first.")
-        S, scale, constant = _standardised(raw, 1)
-        squares = survival_loops.squared_means(
-            S, m, weight, risk.event, risk.start, risk.fresh, totals
-        )
-        products = [S] if modifier is None else [S, S * m]
-        size = len(products)
-        U = np.stack([X @ residual for X in products], axis=1)
-        I_z = np.stack([X @ deviation for X in products], axis=1)
-        I_ss = np.empty((len(S), size, size))
-        for a in range(size):
-            for b in range(size):
-                I_ss[:, a, b] = (products[a] * products[b]) @ expected - squares[:, a + b]
-        total = I_ss[:, range(size), range(size)]
-        V = I_ss - I_z @ inverse @ I_z.transpose(0, 2, 1)
-        usable = ~constant & (V[:, range(size), range(size)] > _COLLINEAR * total).all(axis=1)
-        V[~usable] = np.eye(size)
-        C = np.linalg.inv(V)
-        step = (C @ U[:, :, None])[:, -1, 0]
-        spread = np.sqrt(C[:, -1, -1])
-        z[part] = np.where(usable, step / spread, np.nan)
-        coef[part] = np.where(usable, step / scale, np.nan)
-        se[part] = np.where(usable, spread / scale, np.nan)
-    return ScoreTests(z, coef, se)
+    columns = np.ascontiguousarray(np.asarray(scores).T, dtype=float)
+    if rows is None:
+        _check_rows(risk, columns.shape[1], "scores")
+    picked = risk.order if rows is None else np.asarray(rows)[risk.order]
+    m = np.empty(0) if modifier is None else np.asarray(modifier, dtype=float)[risk.order]
+    scale, U, I_z, own = survival_loops.score_terms(
+        columns, picked, m, weight, residual, expected, deviation, risk.event, risk.start,
+        risk.fresh, totals,
+    )  # fmt: skip
+    size = U.shape[1]
+    index = np.add.outer(np.arange(size), np.arange(size))
+    I_ss = own[:, index]
+    V = I_ss - I_z @ np.linalg.inv(information) @ I_z.transpose(0, 2, 1)
+    diagonal = np.arange(size)
+    with np.errstate(invalid="ignore"):
+        usable = (V[:, diagonal, diagonal] > _COLLINEAR * I_ss[:, diagonal, diagonal]).all(axis=1)
+    usable &= scale > 0
+    V[~usable] = np.eye(size)
+    C = np.linalg.inv(V)
+    step = (C @ U[:, :, None])[:, -1, 0]
+    spread = np.sqrt(C[:, -1, -1])
+    scale = np.where(usable, scale, np.nan)
+    return ScoreTests(np.where(usable, step / spread, np.nan), step / scale, spread / scale)
