@@ -9,6 +9,7 @@ import pytest
 from cytostrat import meta, tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
+from cytostrat.stats.controls import control_note
 
 
 def _row(cohort, estimate=0.3, se=0.1, **changes):
@@ -81,8 +82,8 @@ def test_two_cohorts_give_a_fixed_effect_and_an_uninformative_random_one():
 
 def test_unusable_missing_and_failed_cohorts_stay_out_and_are_named():
     control = _row(
-        "d", 0.5, 0.1, question="control", endpoint="her2", signature="ERBB2", scale="auc",
-        adjustment="none", note=notes.CONTROL_FAILED,
+        "d", 0.75, 0.05, question="control", endpoint="her2", signature="ERBB2", scale="auc",
+        adjustment="none", low=0.65, high=0.85,
     )  # fmt: skip
     pooled = meta.pool_effects(
         _effects(
@@ -92,6 +93,7 @@ def test_unusable_missing_and_failed_cohorts_stay_out_and_are_named():
             _row("d", 9.0, 0.2),
             _row("e", 0.2, 0.2),
             control,
+            {**control, "cohort": "a", "low": 0.71, "estimate": 0.8},
         )
     )
     assert set(pooled["k"]) == {2}
@@ -161,3 +163,10 @@ def test_the_same_patient_in_two_cohorts_stops_the_pool():
 
 def test_no_effects_give_an_empty_table():
     assert len(meta.pool_effects(tables.EFFECTS.empty())) == 0
+
+
+def test_a_control_passes_by_its_lower_limit_and_remarks_on_a_low_area():
+    assert control_note(0.95, 0.9) == ""
+    assert control_note(0.84, 0.75) == notes.LABEL_QUALITY
+    assert control_note(0.8, 0.7) == f"{notes.CONTROL_FAILED}; {notes.LABEL_QUALITY}"
+    assert control_note(np.nan, np.nan) == ""

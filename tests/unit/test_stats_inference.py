@@ -61,17 +61,6 @@ def test_families_are_adjusted_within_each_cohort():
     np.testing.assert_allclose(everything["q"][:4], [0.02, 0.04, 0.004, 0.08 / 3])
 
 
-def test_families_in_words_become_selectors_of_columns():
-    roles = {"x": "primary", "y": "secondary", "z": "primary"}
-    words = {"main": {"role": ["primary"], "method": "primary", "question": ["her2"]}}
-    resolved = multiplicity.resolve_families(words, roles, primary_method="ssgsea")
-    assert resolved == {
-        "main": [{"question": ["her2"], "signature": ["x", "z"], "method": ["ssgsea"]}]
-    }
-    with pytest.raises(EstimationError, match="role tertiary"):
-        multiplicity.resolve_families({"a": {"role": "tertiary"}}, roles, primary_method="m")
-
-
 def test_families_that_overlap_or_select_by_nothing_are_refused():
     with pytest.raises(EstimationError, match="shares a row"):
         multiplicity.assign_families(

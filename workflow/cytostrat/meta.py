@@ -20,6 +20,7 @@ import pandas as pd
 from cytostrat import tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
+from cytostrat.stats.controls import failed_cohorts
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.random_effects import Pool, fixed_effect, leave_one_out, random_effects
 
@@ -68,11 +69,10 @@ def pool_effects(
         & (effects["her2_rule"] == "primary")
         & ~effects["question"].isin(NOT_POOLED_QUESTIONS)
     ]
-    failed = notes.carries(effects["note"], notes.CONTROL_FAILED)
-    failed_cohorts = set(effects.loc[failed, "cohort"])
+    failed = failed_cohorts(effects)
     rows = []
     for key, group in wanted.groupby(KEY, sort=True):
-        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, failed_cohorts))
+        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, failed))
     return tables.POOLED.conform(
         pd.DataFrame(rows, columns=list(tables.POOLED.columns))
         if rows
@@ -92,14 +92,12 @@ def _no_shared_patient(patients: Mapping[str, Sequence[str]]) -> None:
             seen[patient] = cohort
 
 
-def _pooled(
-    key: dict[str, str], group: pd.DataFrame, failed_cohorts: set[str]
-) -> list[dict[str, object]]:
+def _pooled(key: dict[str, str], group: pd.DataFrame, failed: set[str]) -> list[dict[str, object]]:
     usable = (
         np.isfinite(group["estimate"].to_numpy(dtype=float))
         & (group["se"].to_numpy(dtype=float) > 0)
         & ~notes.carries(group["note"], notes.UNUSABLE).to_numpy()
-        & ~group["cohort"].isin(failed_cohorts).to_numpy()
+        & ~group["cohort"].isin(failed).to_numpy()
     )
     pooled, left = group[usable], sorted(group.loc[~usable, "cohort"])
     common = notes.join(f"left out: {', '.join(left)}" if left else "", _case_control(pooled))

@@ -28,56 +28,6 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(q), np.nan, bounded_p(q))
 
 
-def resolve_families(
-    families: Mapping[str, Selector | Sequence[Selector]],
-    roles: Mapping[str, str],
-    *,
-    primary_method: str,
-) -> dict[str, list[dict[str, list[str]]]]:
-    """Return families as they are declared in words as selectors of table columns.
-
-    ``role`` (of the signature, not a column of Effects) becomes the list of the signatures that
-    have it, and ``method: primary`` the name of the primary method; the rest stays.
-
-    Parameters
-    ----------
-    families
-        As for `assign_families`.
-    roles
-        Signature name to role.
-    primary_method
-        Name of the method that verdicts rest on.
-
-    Raises
-    ------
-    EstimationError
-        A role that no signature has.
-    """
-    out: dict[str, list[dict[str, list[str]]]] = {}
-    for name, selectors in families.items():
-        out[name] = []
-        for selector in [selectors] if isinstance(selectors, Mapping) else selectors:
-            words = {
-                column: [wanted] if isinstance(wanted, str) else list(wanted)
-                for column, wanted in selector.items()
-            }
-            if "role" in words:
-                asked = words.pop("role")
-                unknown = sorted(set(asked) - set(roles.values()))
-                if unknown:
-                    raise EstimationError(
-                        f"Family {name} asks for the role {', '.join(unknown)}, which no "
-                        f"signature has; roles are {', '.join(sorted(set(roles.values())))}."
-                    )
-                having = sorted(s for s, role in roles.items() if role in asked)
-                named = words.get("signature", having)
-                words["signature"] = [s for s in having if s in named]
-            if "method" in words:
-                words["method"] = [primary_method if m == "primary" else m for m in words["method"]]
-            out[name].append(words)
-    return out
-
-
 def assign_families(
     effects: pd.DataFrame,
     families: Mapping[str, Selector | Sequence[Selector]],
