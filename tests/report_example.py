@@ -1,0 +1,267 @@
+"""Hand-made inputs of the report: small cohorts whose numbers follow from their scores.
+
+Means, g and intervals are worked out here from the drawn scores, so that a figure can be compared
+with its table. Nothing else depends on this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytostrat import tables
+from cytostrat.report import ReportInputs
+
+
+@dataclass(frozen=True)
+class ExampleSignature:
+    """The attributes of a signature record that the report reads."""
+
+    name: str
+    title: str
+    axis: str
+    role: str
+    up: tuple[str, ...]
+    down: tuple[str, ...] = ()
+    direction: str = "up"
+    kind: str = "response footprint"
+    source: str = "Example collection"
+    version: str = "1"
+    licence: str = "CC-BY-4.0"
+    doi: str = "10.1000/example"
+    required: tuple[str, ...] = ()
+    confidence: str = "high"
+    note: str = ""
+
+
+GENES = [f"GENE{i}" for i in range(60)]
+
+
+def signatures() -> dict[str, ExampleSignature]:
+    rows = [
+        ("IL1_SURROGATE_A", "IL1A response", "IL1", "primary", 0, "one of two IL1 surrogates"),
+        ("IL1_SURROGATE_B", "Blood inflammation modules", "IL1", "primary", 8, ""),
+        ("IFN_I", "Interferon alpha response", "IFN-I", "primary", 16, ""),
+        ("IFN_II", "Interferon gamma response", "IFN-II", "secondary", 20, ""),
+        ("IL2", "IL-2/STAT5 signalling", "IL2", "secondary", 32, ""),
+        ("TNF_NFKB", "TNF via NF-\u03baB", "TNF", "comparator", 40, ""),
+        ("IL7_MEMBERS", "IL-7 pathway members", "IL7", "secondary", 50, "members only"),
+    ]
+    return {
+        name: ExampleSignature(name, title, axis, role, tuple(GENES[start : start + 10]), note=note)
+        for name, title, axis, role, start, note in rows
+    }
+
+
+def _effect(**values: Any) -> dict[str, Any]:
+    row = dict.fromkeys(tables.EFFECTS.columns, "")
+    row |= dict.fromkeys(
+        ("n", "n_case", "events", "estimate", "se", "low", "high", "p", "q", "null_p",
+         "power_limit"), None,
+    )  # fmt: skip
+    row |= {"her2_rule": "primary", "gene_filter": "all genes", "adjustment": "none",
+            "method": "ssgsea", "stratum": "all"}  # fmt: skip
+    return row | values
+
+
+def _mean(z: np.ndarray) -> tuple[float, float]:
+    return float(z.mean()), float(1.96 * z.std(ddof=1) / np.sqrt(len(z)))
+
+
+def cohort(
+    name: str, n: int, *, seed: int, survival: bool = True, shift: float = 0.4
+) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
+    """Draw clinical data and scores of one cohort, and work out its Effects rows."""
+    rng = np.random.default_rng(seed)
+    samples = [f"{name}_{i:04d}" for i in range(n)]
+    her2 = np.where(rng.random(n) < 0.18, "positive", "negative").astype(object)
+    er = np.where(rng.random(n) < np.where(her2 == "positive", 0.5, 0.8), "positive", "negative")
+    her2[rng.random(n) < 0.05] = None
+    obs = pd.DataFrame(
+        {
+            "patient": [f"EX:{s}" for s in samples],
+            "her2": her2,
+            "her2_source": np.where(pd.isna(her2), None, "ihc+ish"),
+            "her2_ihc": np.where(her2 == "positive", "3+", "1+"),
+            "her2_ish": None,
+            "her2_flag": "",
+            "er": er.astype(object),
+            "age": rng.normal(58, 11, n).round(),
+            "pam50": rng.choice(["LumA", "LumB", "Her2", "Basal"], n),
+        },
+        index=pd.Index(samples, name="sample"),
+    )
+    obs.loc[obs.index[:3], "her2_flag"] = "stated call against score"
+    if survival:
+        obs["OS_time"] = rng.exponential(2500, n).round() + 1
+        obs["OS_event"] = (rng.random(n) < 0.2).astype(float)
+    scores, effects = [], []
+    for i, sig in enumerate(signatures().values()):
+        raw = rng.normal(size=n) + shift * (i % 3 - 1) * (her2 == "positive")
+        raw = raw - 0.3 * (er == "positive")
+        scores.append(
+            pd.DataFrame(
+                {
+                    "cohort": name,
+                    "sample": samples,
+                    "cell_type": "",
+                    "signature": sig.name,
+                    "method": "ssgsea",
+                    "score": 1000 + 150 * raw,
+                    "percentile": pd.Series(raw).rank(pct=True).to_numpy(),
+                }
+            )
+        )
+        z = (raw - raw.mean()) / raw.std(ddof=1)
+        a, b = z[her2 == "positive"], z[her2 == "negative"]
+        pooled_sd = np.sqrt(
+            ((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / (len(a) + len(b) - 2)
+        )
+        g = (a.mean() - b.mean()) / pooled_sd
+        se = float(np.sqrt(1 / len(a) + 1 / len(b)))
+        common = {
+            "cohort": name,
+            "question": "her2",
+            "signature": sig.name,
+            "contrast": "positive - negative",
+            "n": len(a) + len(b),
+            "n_case": len(a),
+        }
+        for scale, adjustment, value in (
+            ("hedges_g", "none", g),
+            ("adjusted_g", "er+age", g * 0.8),
+        ):
+            for gene_filter in ("all genes", "without amplicon core"):
+                effects.append(
+                    _effect(**common, scale=scale, adjustment=adjustment, gene_filter=gene_filter,
+                            estimate=value, se=se, low=value - 1.96 * se, high=value + 1.96 * se,
+                            p=0.04, family="her2_primary" if sig.role == "primary" else "",
+                            q=0.08 if sig.role == "primary" else None, null_p=0.2,
+                            power_limit=2.8 * se)
+                )  # fmt: skip
+        for er_sign, er_status in (("+", "positive"), ("-", "negative")):
+            for her2_sign, her2_status in (("+", "positive"), ("-", "negative")):
+                values = z[(er == er_status) & (her2 == her2_status)]
+                mean, half = _mean(values)
+                effects.append(
+                    _effect(cohort=name, question="er_her2_cells", signature=sig.name,
+                            stratum=f"er{er_sign}/her2{her2_sign}", scale="mean_z", n=len(values),
+                            estimate=mean, low=mean - half, high=mean + half)
+                )  # fmt: skip
+    for gene, endpoint in (("ERBB2", "her2"), ("ESR1", "er")):
+        effects.append(
+            _effect(cohort=name, question="control", signature=gene, endpoint=endpoint,
+                    contrast="positive - negative", scale="auc", estimate=0.93, low=0.88, high=0.97,
+                    n=n, method="log2 expression")
+        )  # fmt: skip
+    return obs, pd.concat(scores, ignore_index=True), effects
+
+
+def provenance(name: str, *, simulated: bool, design: str = "population") -> dict[str, Any]:
+    return {
+        "cohort": name,
+        "title": f"Example cohort {name}",
+        "kind": "bulk",
+        "simulated": simulated,
+        "citation": "Example et al. 2020",
+        "doi": "10.1000/cohort",
+        "licence": "CC0",
+        "platform": "RNA-seq",
+        "sampling": {"design": design, "on": ["her2"] if design == "case_control" else [],
+                     "note": ""},
+        "gene_ids": "symbol",
+        "scale": "counts",
+        "transform": "log2 CPM",
+        "namespace": "EX",
+        "sources": [{"name": f"{name}.tsv.gz", "sha256": "0" * 64, "size": 1234}],
+        "genes": {"n_in": 20000, "n_out": 18000, "n_ambiguous": 10, "n_unknown": 1900,
+                  "n_collapsed": 90},
+        "warnings": ["2 sample names ended in a blank"],
+        "endpoints": {"OS": {"time": "days"}},
+        "response": {},
+    }  # fmt: skip
+
+
+def pooled(effects: pd.DataFrame) -> pd.DataFrame:
+    rows = effects[effects["question"].eq("her2") & effects["gene_filter"].eq("all genes")]
+    keys = ["question", "endpoint", "stratum", "signature", "method", "contrast", "her2_rule",
+            "gene_filter", "adjustment", "scale"]  # fmt: skip
+    out = []
+    for key, group in rows.groupby(keys):
+        weight = 1 / group["se"].astype(float) ** 2
+        estimate = float((weight * group["estimate"]).sum() / weight.sum())
+        half = 1.96 / np.sqrt(weight.sum())
+        for model in ("random effects", "fixed effect"):
+            out.append(
+                dict.fromkeys(tables.POOLED.columns)
+                | dict(zip(keys, key, strict=True))
+                | {"model": model, "k": len(group), "estimate": estimate, "low": estimate - half,
+                   "high": estimate + half, "p": 0.01, "family": "", "note": ""}
+            )  # fmt: skip
+    return tables.POOLED.conform(pd.DataFrame(out)) if out else tables.POOLED.empty()
+
+
+def example(
+    *,
+    cohorts: tuple[str, ...] = ("alpha", "beta", "gamma"),
+    n: int = 120,
+    simulated: tuple[str, ...] = (),
+    survival: bool = True,
+    unseen: str = "",
+    **replace: Any,
+) -> ReportInputs:
+    """Return inputs of a run; `unseen` names a signature that no cohort covers."""
+    clinical, scores, effects, coverage, flow = {}, {}, [], [], []
+    for i, name in enumerate(cohorts):
+        obs, frame, rows = cohort(name, n + 10 * i, seed=i + 1, survival=survival)
+        if unseen:
+            frame = frame[frame["signature"].ne(unseen)]
+            for row in rows:
+                if row["signature"] == unseen:
+                    row |= dict.fromkeys(("estimate", "se", "low", "high", "p", "q"))
+                    row["note"] = "no gene of the set is measured"
+        clinical[name], scores[name] = obs, tables.SCORES.conform(frame)
+        effects += rows
+        for sig in signatures().values():
+            lost = sig.up[7:] if sig.name != unseen else sig.up
+            share = 1 - len(lost) / len(sig.up)
+            coverage.append(
+                {"cohort": name, "signature": sig.name, "n_genes": len(sig.up),
+                 "n_present": len(sig.up) - len(lost), "fraction": share,
+                 "missing": " ".join(lost), "usable": share >= 0.6, "note": ""}
+            )  # fmt: skip
+        flow += [
+            {"cohort": name, "step": "harmonise", "reason": "no expression profile",
+             "n_in": len(obs) + 12, "n_out": len(obs) + 5},
+            {"cohort": name, "step": "harmonise", "reason": "not a primary tumour",
+             "n_in": len(obs) + 5, "n_out": len(obs) + 1},
+            {"cohort": name, "step": "qc", "reason": "patient in an earlier cohort",
+             "n_in": len(obs) + 1, "n_out": len(obs)},
+        ]  # fmt: skip
+    effects_table = tables.EFFECTS.conform(pd.DataFrame(effects))
+    values: dict[str, Any] = {
+        "effects": effects_table,
+        "pooled": pooled(effects_table) if len(cohorts) > 1 else tables.POOLED.empty(),
+        "verdicts": tables.VERDICTS.empty(),
+        "coverage": tables.COVERAGE.conform(pd.DataFrame(coverage)),
+        "flow": tables.FLOW.conform(pd.DataFrame(flow)),
+        "scores": scores,
+        "clinical": clinical,
+        "provenance": {
+            name: provenance(
+                name,
+                simulated=name in simulated,
+                design="case_control" if name == "alpha" else "population",
+            )
+            for name in cohorts
+        },
+        "signatures": signatures(),
+        "config": {"title": "Example run", "methods": ["ssgsea"],
+                   "contrast": {"adjustment": ["er", "age"]}},
+        "versions": {"cytostrat": "0.1.0", "pandas": "2.3.3"},
+        "commands": ["make"],
+    }  # fmt: skip
+    return ReportInputs(**(values | replace))

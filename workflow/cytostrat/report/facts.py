@@ -1,0 +1,255 @@
+"""Facts that several sections of the report read: inputs, selections of rows, cohort summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cytostrat.report import palette, wording
+from cytostrat.tables import ENDPOINTS
+
+if TYPE_CHECKING:
+    from cytostrat.signatures import Signature
+
+POOLED_NAMES = ("", "pooled")
+SAMPLING = {
+    "population": "population-based",
+    "case_control": "case-control",
+    "trial": "trial",
+    "convenience": "convenience sample",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """Everything the report is made from; it reads nothing else.
+
+    Parameters
+    ----------
+    effects, pooled, verdicts, coverage, flow
+        The tables of `cytostrat.tables`; any may have no rows.
+    scores
+        Cohort to its Scores table.
+    clinical
+        Cohort to its clinical frame: index = sample, canonical columns, and
+        ``<ENDPOINT>_time`` in days with ``<ENDPOINT>_event``.
+    provenance
+        Cohort to the provenance mapping of its Cohort table, in the order of the config.
+    signatures
+        Name to signature record.
+    therapies
+        The parsed ``therapies.yaml``: ``documents`` and ``therapies``, in the order shown.
+    claims
+        The entries of ``claims.yaml``, in the order shown.
+    config
+        The run's configuration, defaults filled in.
+    cohort_files
+        Cohort to its parsed cohort file, shown with the config.
+    versions
+        Software name to version.
+    commands
+        How to make the report again, one shell line each.
+    """
+
+    effects: pd.DataFrame
+    pooled: pd.DataFrame
+    verdicts: pd.DataFrame
+    coverage: pd.DataFrame
+    flow: pd.DataFrame
+    scores: Mapping[str, pd.DataFrame]
+    clinical: Mapping[str, pd.DataFrame]
+    provenance: Mapping[str, Mapping[str, Any]]
+    signatures: Mapping[str, Signature]
+    therapies: Mapping[str, Any] = field(default_factory=dict)
+    claims: Sequence[Mapping[str, Any]] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    cohort_files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commands: Sequence[str] = ()
+
+    @property
+    def cohorts(self) -> list[str]:
+        """Cohorts in the order of the config."""
+        return list(self.provenance)
+
+    @property
+    def simulated(self) -> frozenset[str]:
+        """Cohorts made by the simulator."""
+        return frozenset(c for c, record in self.provenance.items() if record.get("simulated"))
+
+    @property
+    def method(self) -> str:
+        """Primary scoring method: the first of the config."""
+        methods = list(self.config.get("methods") or ["ssgsea"])
+        return str(methods[0])
+
+    @property
+    def adjustment(self) -> str:
+        """Name of the primary adjustment in the Effects table."""
+        covariates = (self.config.get("contrast") or {}).get("adjustment") or ["er", "age"]
+        return "+".join(covariates)
+
+    @property
+    def min_coverage(self) -> float:
+        """Share of genes below which a set is flagged."""
+        return float((self.config.get("signatures") or {}).get("min_coverage", 0.6))
+
+    def primary(self) -> list[Signature]:
+        """Signatures of role primary, in the order of the table."""
+        return [sig for sig in self.signatures.values() if sig.role == "primary"]
+
+    def any_simulated(self, cohorts: Sequence[str] | None = None) -> bool:
+        """Whether one of the cohorts (all by default) is simulated; pooled counts as all."""
+        names = self.cohorts if cohorts is None else cohorts
+        return any(c in self.simulated or c in POOLED_NAMES for c in names) and bool(self.simulated)
+
+
+def select(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Return the rows whose columns equal the given values (a list means any of them)."""
+    mask = pd.Series(True, index=frame.index)
+    for column, value in where.items():
+        if column not in frame:
+            return frame.iloc[:0]
+        wanted = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+        mask &= frame[column].isin(list(wanted))
+    return frame[mask]
+
+
+def first(frame: pd.DataFrame) -> pd.Series | None:
+    """Return the first row, or nothing."""
+    return None if frame.empty else frame.iloc[0]
+
+
+def main_rows(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Select rows made with the primary HER2 rule and all genes."""
+    return select(frame, her2_rule=["primary", ""], gene_filter=["all genes", ""], **where)
+
+
+def her2_effect(inputs: ReportInputs, signature: str, cohort: str, *, adjusted: bool,
+                stratum: str = "all") -> pd.Series | None:  # fmt: skip
+    """Return the HER2 contrast of one signature in one cohort, crude or primary adjusted."""
+    return first(
+        main_rows(
+            inputs.effects, question="her2", cohort=cohort, signature=signature, stratum=stratum,
+            method=inputs.method,
+            scale="adjusted_g" if adjusted else "hedges_g",
+            adjustment=inputs.adjustment if adjusted else "none",
+        )
+    )  # fmt: skip
+
+
+def pooled_models(frame: pd.DataFrame) -> pd.DataFrame:
+    """Order pooled rows of one question so that the row to be read comes first.
+
+    Random effects are the answer from three cohorts on; with two the fixed-effect row is shown,
+    because the variance between two cohorts cannot be known.
+    """
+    if frame.empty:
+        return frame
+    random = frame["model"].str.contains("random", case=False)
+    few = pd.to_numeric(frame["k"], errors="coerce").fillna(0).lt(3)
+    return (
+        frame.assign(_rank=(random == few).astype(int))
+        .sort_values(["_rank", "model"], kind="stable")
+        .drop(columns="_rank")
+    )
+
+
+def pooled_effect(inputs: ReportInputs, signature: str, *, adjusted: bool,
+                  stratum: str = "all") -> pd.Series | None:  # fmt: skip
+    """Return the pooled HER2 contrast to be read first, or nothing."""
+    rows = main_rows(
+        inputs.pooled, question="her2", signature=signature, stratum=stratum, method=inputs.method,
+        scale="adjusted_g" if adjusted else "hedges_g",
+        adjustment=inputs.adjustment if adjusted else "none",
+    )  # fmt: skip
+    return first(pooled_models(rows))
+
+
+def counts(obs: pd.DataFrame, column: str, values: Sequence[str]) -> dict[str, int]:
+    """Count the values of a clinical column, with ``missing`` for what is not there."""
+    if column not in obs:
+        return {**dict.fromkeys(values, 0), "missing": len(obs)}
+    known = obs[column].map(lambda v: "" if wording.is_missing(v) else str(v))
+    out = {value: int(known.eq(value).sum()) for value in values}
+    out["missing"] = int(len(obs) - known.isin(list(values)).sum())
+    return out
+
+
+def endpoints(obs: pd.DataFrame) -> list[dict[str, Any]]:
+    """List the endpoints that a cohort has, with n and events."""
+    found = []
+    for name in ENDPOINTS:
+        time, event = f"{name}_time", f"{name}_event"
+        if time not in obs or event not in obs:
+            continue
+        usable = (
+            pd.to_numeric(obs[time], errors="coerce").notna()
+            & pd.to_numeric(obs[event], errors="coerce").notna()
+        )
+        if usable.any():
+            events = int(pd.to_numeric(obs.loc[usable, event]).sum())
+            found.append({"name": name, "n": int(usable.sum()), "events": events})
+    return found
+
+
+def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
+    """Summarise one cohort for the first screen and the quality section."""
+    record = inputs.provenance[name]
+    obs = inputs.clinical.get(name, pd.DataFrame())
+    sampling = record.get("sampling") or {}
+    design = sampling.get("design", "")
+    text = SAMPLING.get(design, str(design) or "not stated")
+    if sampling.get("on"):
+        text += f" on {wording.join_names(str(x).upper() for x in sampling['on'])}"
+    flow = select(inputs.flow, cohort=name)
+    started = pd.to_numeric(flow["n_in"], errors="coerce").max() if len(flow) else None
+    age = pd.to_numeric(obs["age"], errors="coerce") if "age" in obs else pd.Series(dtype=float)
+    return {
+        "name": name,
+        "title": record.get("title") or name,
+        "kind": record.get("kind", "bulk"),
+        "simulated": bool(record.get("simulated")),
+        "n": len(obs),
+        "patients": int(obs["patient"].nunique()) if "patient" in obs else None,
+        "n_started": None if started is None or pd.isna(started) else int(started),
+        "her2": counts(obs, "her2", ("positive", "negative", "equivocal")),
+        "er": counts(obs, "er", ("positive", "negative")),
+        "age": None if age.dropna().empty else round(float(age.median())),
+        "platform": record.get("platform") or "not stated",
+        "sampling": text,
+        "case_control": design == "case_control",
+        "sampling_note": sampling.get("note") or "",
+        "endpoints": endpoints(obs),
+        "response": _response(obs, record),
+        "citation": record.get("citation") or "",
+        "doi": record.get("doi") or "",
+        "licence": record.get("licence") or "",
+        "scale": record.get("scale") or "",
+        "transform": record.get("transform") or "",
+        "gene_ids": record.get("gene_ids") or "",
+        "genes": record.get("genes") or {},
+        "sources": record.get("sources") or [],
+        "warnings": list(record.get("warnings") or []),
+        "control_failed": control_failed(inputs, name),
+        "colours": palette.HER2,
+    }
+
+
+def _response(obs: pd.DataFrame, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "response" not in obs:
+        return None
+    found = counts(obs, "response", ("yes", "no"))
+    if found["yes"] + found["no"] == 0:
+        return None
+    return {**found, "definition": (record.get("response") or {}).get("definition", "")}
+
+
+def control_failed(inputs: ReportInputs, cohort: str) -> list[str]:
+    """Return the positive controls that a cohort failed: lower 95 % limit of the AUC <= 0.7."""
+    rows = select(inputs.effects, cohort=cohort, question="control", scale="auc")
+    low = pd.to_numeric(rows["low"], errors="coerce")
+    return sorted(set(rows.loc[low.le(0.7), "signature"].astype(str)))

@@ -1,0 +1,508 @@
+"""Static figures: small, one message each, SVG with text as text, the same bytes every run.
+
+Each function takes frames and gives a `Drawing`: the SVG that goes into the page, the files for a
+paper (SVG, PDF) and the numbers that were drawn (TSV). Nothing is estimated here that a table
+holds: means and intervals are read from Effects and Pooled.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from markupsafe import escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
+
+from cytostrat.report import palette, wording
+
+RASTER_FROM = 150
+RC = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "text.color": palette.INK,
+    "axes.labelcolor": palette.INK,
+    "axes.edgecolor": palette.MUTED,
+    "xtick.color": palette.INK,
+    "ytick.color": palette.INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": False,
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "cytostrat",
+    "pdf.fonttype": 3,  # half the time of embedded TrueType; the SVG beside it is the editable one
+    "figure.dpi": 72,
+    "savefig.dpi": 160,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure.
+
+    Parameters
+    ----------
+    name
+        Path below the folder of figures, without suffix.
+    title
+        Accessible name.
+    caption
+        What is shown, for the page.
+    svg
+        Markup for the page: no fixed size, ids made unique by `name`, ink as CSS variables.
+    files
+        File name to content: SVG, PDF and the drawn numbers as TSV.
+    data
+        The drawn numbers.
+    simulated
+        Whether any of the numbers comes from a simulated cohort.
+    width
+        Natural width in CSS pixels.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    files: Mapping[str, bytes] = field(repr=False)
+    data: pd.DataFrame = field(repr=False)
+    simulated: bool
+    width: int
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context(RC), warnings.catch_warnings():
+        # A title in a script that DejaVu lacks still shows: SVG text takes the reader's fonts.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        yield
+
+
+def _inline(svg: str, name: str, title: str) -> str:
+    """Turn a stand-alone SVG into markup for the page."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
+    prefix = wording.slug(name.replace("/", "-"))
+    body = re.sub(
+        r"\sid=\"([^\"]+)\"",
+        lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "",
+        body,
+    )
+    body = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", body)
+    for hex_colour, variable in (
+        (palette.INK, "--ink"),
+        (palette.MUTED, "--muted"),
+        (palette.GRID, "--grid"),
+        (palette.PAPER, "--paper"),
+    ):
+        body = body.replace(hex_colour, f"var({variable})")
+    # The page sets the size; the viewBox keeps the proportions.
+    body = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", body, count=1)
+    body = re.sub(r"(<svg[^>]*?) width=\"[^\"]*\"", r"\1", body, count=1)
+    body = body.replace(
+        "<svg ", f'<svg role="img" aria-label="{escape(wording.visible(title))}" ', 1
+    )
+    return re.sub(r">\s+<", "><", body).strip()
+
+
+def _finish(
+    figure: Figure,
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    data: pd.DataFrame,
+    simulated: bool,
+) -> Drawing:
+    """Render a figure to every format it is kept in."""
+    if simulated:
+        figure.text(
+            0.995, 0.995, "SIMULATED", ha="right", va="top", fontsize=7.5, weight="bold",
+            color=palette.MUTED,
+        )  # fmt: skip
+    svg, pdf = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
+    )
+    text = svg.getvalue().decode()
+    tsv = data.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g").encode()
+    return Drawing(
+        name=name,
+        title=title,
+        caption=caption,
+        svg=_inline(text, name, title),
+        files={f"{name}.svg": text.encode(), f"{name}.pdf": pdf.getvalue(), f"{name}.tsv": tsv},
+        data=data,
+        simulated=simulated,
+        width=round(figure.get_figwidth() * 96),
+    )
+
+
+def spread(values: np.ndarray, *, width: float) -> np.ndarray:
+    """Return horizontal offsets that fill the outline of a distribution, without chance.
+
+    Offsets follow the van der Corput sequence in the order of the values, scaled by the local
+    density, so that the same values always give the same picture.
+    """
+    n = len(values)
+    if n == 0:
+        return np.empty(0)
+    order = np.argsort(values, kind="stable")
+    index, low, base = np.arange(1, n + 1), np.zeros(n), 0.5
+    while index.any():
+        low += base * (index % 2)
+        index //= 2
+        base /= 2
+    counts, edges = np.histogram(values, bins=max(5, min(30, round(np.sqrt(n) * 1.5))))
+    density = counts / counts.max()
+    bins = np.clip(np.digitize(values, edges[1:-1]), 0, len(counts) - 1)
+    offsets = np.empty(n)
+    offsets[order] = (low - 0.5) * 2 * width
+    # A group of few is spread evenly; the outline of a dozen points is noise.
+    return offsets * (density[bins] if n >= 12 else 0.5)
+
+
+def _t_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean and its 95 % t interval; NaN limits below two values."""
+    from scipy import stats
+
+    n = len(values)
+    if n == 0:
+        return np.nan, np.nan, np.nan
+    mean = float(np.mean(values))
+    if n < 2:
+        return mean, np.nan, np.nan
+    half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    return mean, mean - half, mean + half
+
+
+def distribution(
+    scores: pd.DataFrame,
+    *,
+    cells: pd.DataFrame,
+    name: str,
+    signature: str,
+    cohort: str,
+    method: str,
+    simulated: bool,
+) -> Drawing:
+    """Draw one signature in one cohort by HER2 and by ER x HER2, every sample as a point.
+
+    Parameters
+    ----------
+    scores
+        One row per sample: ``sample``, ``score`` standardised over the cohort, ``her2``, ``er``.
+    cells
+        Effects rows of question ``er_her2_cells`` (mean and interval of each ER x HER2 group).
+    name, signature, cohort, method
+        File name and words for the titles.
+    simulated
+        Whether the cohort is simulated.
+
+    Returns
+    -------
+    Drawing
+        Its data has ``kind`` (mean or point), ``panel`` (HER2 or ER x HER2), ``group``,
+        ``sample``, ``n``, ``value``, ``low``, ``high``.
+    """
+    import seaborn as sns
+
+    groups: list[tuple[str, str, str, str, pd.Series]] = []
+    for status in ("positive", "negative"):
+        sign = "+" if status == "positive" else wording.MINUS
+        groups.append(
+            ("HER2", status, f"HER2{sign}", palette.HER2[status], scores["her2"].eq(status))
+        )
+    for key, label in palette.ER_HER2_LABELS.items():
+        er = "positive" if key.startswith("er+") else "negative"
+        her2 = "positive" if key.endswith("her2+") else "negative"
+        mask = scores["her2"].eq(her2) & scores["er"].eq(er)
+        groups.append(("ER x HER2", key, label, palette.ER_HER2[key], mask))
+
+    known = cells.set_index("stratum")
+    outlines: list[pd.DataFrame] = []
+    rows, labels, positions, shift = [], [], [], 0.0
+    with _style():
+        figure = Figure(figsize=(4.1, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axhline(0, color=palette.GRID, lw=0.8, zorder=0)
+        raster = len(scores) > RASTER_FROM
+        for index, (panel, key, label, colour, mask) in enumerate(groups):
+            if index == 2:
+                shift = 0.5
+            at = index + shift
+            values = scores.loc[mask, ["sample", "score"]].dropna(subset="score")
+            values = values.sort_values(["score", "sample"], kind="stable")
+            y = values["score"].to_numpy(float)
+            positions.append(at)
+            labels.append(f"{label.replace(' ', chr(10))}\n{len(y)}")
+            axes.scatter(
+                at + spread(y, width=0.36), y, s=9 if len(y) < 300 else 5, color=colour,
+                alpha=0.65, linewidths=0, rasterized=raster, zorder=2,
+            )  # fmt: skip
+            if len(y) >= 12 and np.ptp(y) > 0:
+                outlines.append(pd.DataFrame({"at": at, "score": y, "colour": colour}))
+            if panel == "HER2":
+                mean, low, high = _t_interval(y)
+            elif key in known.index:
+                mean, low, high = known.loc[key, ["estimate", "low", "high"]].astype(float)
+            else:
+                mean = low = high = np.nan
+            if np.isfinite(mean):
+                if np.isfinite(low) and np.isfinite(high):
+                    axes.plot([at, at], [low, high], color=palette.INK, lw=1.6, zorder=4)
+                axes.plot(
+                    [at], [mean], marker="D", ms=4.6, mfc=palette.PAPER, mec=palette.INK, mew=1.3,
+                    zorder=5,
+                )  # fmt: skip
+            rows.append(("mean", panel, key, "", len(y), mean, low, high))
+            rows += [
+                ("point", panel, key, sample, 1, value, np.nan, np.nan)
+                for sample, value in values.itertuples(index=False)
+            ]
+        if outlines:
+            outline = pd.concat(outlines)
+            sns.violinplot(
+                outline, x="at", y="score", hue="at", ax=axes, alpha=0.16, inner=None,
+                palette=dict(outline[["at", "colour"]].drop_duplicates().to_numpy()),
+                linewidth=0, cut=0, width=0.86, native_scale=True, saturation=1, legend=False,
+                dodge=False, zorder=1,
+            )  # fmt: skip
+        axes.axvline(1.75, color=palette.GRID, lw=0.8, zorder=0)
+        axes.set_xticks(positions, labels)
+        axes.tick_params(axis="x", length=0)
+        axes.set_xlim(-0.6, positions[-1] + 0.6)
+        axes.set_xlabel("")
+        axes.set_ylabel("score (SD of the cohort)")
+        axes.set_title(wording.visible(cohort), loc="left")
+        return _finish(
+            figure,
+            name=name,
+            title=f"{signature} in {cohort} by HER2 and by ER and HER2",
+            caption=f"Points are tumours ({method}, standardised over the cohort); the diamond is "
+            "the group mean with its 95 % interval; the last line of each label is n.",
+            data=pd.DataFrame(
+                rows,
+                columns=["kind", "panel", "group", "sample", "n", "value", "low", "high"],
+            ),
+            simulated=simulated,
+        )
+
+
+def forest(
+    rows: Sequence[Mapping[str, object]],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    xlabel: str,
+    simulated: bool,
+    null: float = 0.0,
+    log: bool = False,
+    sides: tuple[str, str] | None = None,
+) -> Drawing:
+    """Draw estimates with intervals, one line each, pooled ones as diamonds.
+
+    Parameters
+    ----------
+    rows
+        Each with ``group`` (heading), ``label``, ``estimate``, ``low``, ``high``, ``n`` (text),
+        ``pooled`` (bool), ``hollow`` (bool) and ``colour``. A row without an estimate keeps its
+        line and says so.
+    name, title, caption, xlabel
+        File name and words.
+    simulated
+        Whether a cohort in it is simulated.
+    null
+        Value of no difference, before `log`.
+    log
+        Draw exp(estimate) on a logarithmic axis.
+    sides
+        What lies left and right of no difference.
+    """
+    data = pd.DataFrame(
+        rows, columns=["group", "label", "estimate", "low", "high", "n", "pooled", "hollow",
+                       "colour"],
+    )  # fmt: skip
+    lines: list[tuple[float, pd.Series | None, str]] = []
+    y, heading = 0.0, None
+    for _, row in data.iterrows():
+        if row["group"] != heading:
+            heading = row["group"]
+            if heading:
+                y += 1.15 if lines else 0.4
+                lines.append((y, None, str(heading)))
+        y += 1
+        lines.append((y, row, str(row["label"])))
+    known = data[["estimate", "low", "high"]].to_numpy(float)
+    limit = np.nanmax(np.abs(known - null)) if np.isfinite(known).any() else 1.0
+    # One interval far wider than the rest would flatten all others: it is cut and gets an arrow.
+    wide = np.nanquantile(np.abs(known - null), 0.9) * 2 if np.isfinite(known).any() else 1.0
+    limit = max(min(limit, wide), 0.15) * 1.08
+    with _style():
+        height = 0.235 * (y + 1) + (0.95 if sides else 0.75)
+        figure = Figure(figsize=(6.4, height))
+        bottom, top = (0.72 if sides else 0.55) / height, 1 - 0.2 / height
+        axes = figure.add_axes((0.38, bottom, 0.36, top - bottom))
+        axes.set_ylim(y + 0.8, 0 if lines and lines[0][1] is None else 0.3)
+        axes.set_xlim(null - limit, null + limit)
+        axes.axvline(null, color=palette.MUTED, lw=0.9, zorder=1)
+        # Text is placed by the figure from side to side and by the data from top to bottom.
+        beside = blended_transform_factory(figure.transFigure, axes.transData)
+        for at, row, label in lines:
+            words = wording.visible(label)
+            if row is None:
+                axes.text(0.01, at, words, transform=beside, weight="bold", va="center")
+                continue
+            if row["n"]:
+                words += f"  ({row['n']})"
+            axes.text(0.025, at, words, transform=beside, va="center", fontsize=8.5)
+            estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
+            if np.isfinite(estimate):
+                _interval(axes, at, estimate, low, high, row, null - limit, null + limit)
+            shown = {"estimate": estimate, "low": low, "high": high,
+                     "scale": "log_hr" if log else "mean_z"}  # fmt: skip
+            axes.text(
+                0.77, at, wording.estimate(shown, label=False), transform=beside, va="center",
+                fontsize=8.5, color=palette.INK if np.isfinite(estimate) else palette.MUTED,
+            )  # fmt: skip
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        if log:
+            axes.set_xticks(*_ratio_ticks(limit))
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel(xlabel, labelpad=17 if sides else 4)
+        if sides:
+            under = blended_transform_factory(axes.transAxes, figure.transFigure)
+            for x, text, align in (
+                (-0.02, f"\u25c2 {sides[0]}", "left"),
+                (1.02, f"{sides[1]} \u25b8", "right"),
+            ):
+                axes.text(x, 0.37 / height, text, transform=under, ha=align, va="center",
+                          fontsize=7.5, color=palette.MUTED)  # fmt: skip
+        return _finish(
+            figure,
+            name=name,
+            title=title,
+            caption=caption,
+            data=data.drop(columns=["colour", "hollow"]),
+            simulated=simulated,
+        )
+
+
+def _ratio_ticks(limit: float) -> tuple[np.ndarray, list[str]]:
+    """Return tick positions and labels of a ratio on a logarithmic axis."""
+    ratios = (
+        (0.1, 0.25, 0.5, 1, 2, 4, 10) if limit > np.log(2.2) else (0.5, 0.67, 0.8, 1, 1.25, 1.5, 2)
+    )
+    shown = [ratio for ratio in ratios if abs(np.log(ratio)) <= limit]
+    return np.log(shown), [f"{ratio:g}" for ratio in shown]
+
+
+def _interval(
+    axes: Axes,
+    at: float,
+    estimate: float,
+    low: float,
+    high: float,
+    row: pd.Series,
+    left: float,
+    right: float,
+) -> None:
+    """Draw one line of a forest, with arrows where the interval leaves the axis."""
+    colour = row["colour"] or palette.INK
+    bounded = np.isfinite(low) and np.isfinite(high)
+    if row["pooled"] and bounded:
+        axes.fill(
+            [max(low, left), estimate, min(high, right), estimate], [at, at - 0.32, at, at + 0.32],
+            facecolor=palette.PAPER if row["hollow"] else colour, edgecolor=colour, lw=1.2,
+            zorder=3,
+        )  # fmt: skip
+        return
+    if bounded:
+        axes.plot([max(low, left), min(high, right)], [at, at], color=colour, lw=1.5, zorder=2)
+        for limit, beyond, marker in ((left, low < left, "<"), (right, high > right, ">")):
+            if beyond:
+                axes.plot([limit], [at], marker=marker, ms=5, color=colour, clip_on=False)
+    if left <= estimate <= right:
+        axes.plot(
+            [estimate], [at], marker="s", ms=5, mfc=palette.PAPER if row["hollow"] else colour,
+            mec=colour, mew=1.3, zorder=4,
+        )  # fmt: skip
+
+
+def heatmap(
+    matrix: pd.DataFrame,
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    simulated: bool,
+    label: str,
+    diverging: bool = True,
+    limit: float = 1.0,
+) -> Drawing:
+    """Draw a labelled matrix with its numbers in the cells.
+
+    Parameters
+    ----------
+    matrix
+        Rows x columns of numbers; NaN stays empty.
+    name, title, caption, label
+        File name and words; `label` names the colour.
+    simulated
+        Whether a cohort in it is simulated.
+    diverging
+        Whether zero is the middle of the colours; else they start at zero.
+    limit
+        Value of the strongest colour.
+    """
+    import seaborn as sns
+
+    rows, columns = matrix.shape
+    with _style():
+        width = 2.3 + 0.46 * columns
+        figure = Figure(figsize=(max(3.4, width), 1.5 + 0.27 * rows), layout="constrained")
+        axes = figure.add_subplot()
+        sns.heatmap(
+            matrix.astype(float), ax=axes, cmap=palette.DIVERGING if diverging else "Blues",
+            vmin=-limit if diverging else 0, vmax=limit, annot=columns <= 24, fmt=".2f",
+            annot_kws={"fontsize": 7}, cbar_kws={"label": label, "shrink": 0.7, "aspect": 14},
+            linewidths=0.6, linecolor=palette.PAPER, xticklabels=True, yticklabels=True,
+        )  # fmt: skip
+        for text in axes.texts:
+            # Text on a coloured cell keeps its own contrast in dark and light.
+            dark = (
+                text.get_color() == "w" or matplotlib.colors.to_hex(text.get_color()) == "#ffffff"
+            )
+            text.set_color("#fefefe" if dark else "#1a1a1a")
+        axes.set(xlabel="", ylabel="")
+        axes.tick_params(length=0)
+        axes.set_xticklabels(axes.get_xticklabels(), rotation=40, ha="right",
+                             rotation_mode="anchor")  # fmt: skip
+        axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
+        data = matrix.rename_axis("row").reset_index().melt("row", var_name="column")
+        return _finish(figure, name=name, title=title, caption=caption, data=data,
+                       simulated=simulated)  # fmt: skip

@@ -1,0 +1,178 @@
+"""The report: from tables to one HTML file and the figures beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from cytostrat.report import facts, sections, tables_html, wording
+from cytostrat.report.facts import ReportInputs
+
+DEFAULT_TITLE = "IL1, interferon and IL-2 signatures by HER2 status"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the stage makes.
+
+    Parameters
+    ----------
+    html
+        The page, self-contained.
+    figures
+        File name below the folder of figures to content (SVG, PDF, TSV).
+    """
+
+    html: str = field(repr=False)
+    figures: Mapping[str, bytes] = field(repr=False)
+
+
+def build_report(inputs: ReportInputs) -> Report:
+    """Build the report of a run.
+
+    Parameters
+    ----------
+    inputs
+        All tables and facts; see `cytostrat.report.facts.ReportInputs`. Verdicts, pooled rows,
+        survival, response and cells may be absent, and so may any single signature.
+
+    Returns
+    -------
+    Report
+        The same inputs give the same bytes.
+    """
+    context = _context(inputs)
+    drawings = {drawing.name: drawing for drawing in _drawings(context)}
+    files = {
+        name: content for drawing in drawings.values() for name, content in drawing.files.items()
+    }
+    return Report(html=_render(context), figures=dict(sorted(files.items())))
+
+
+def _drawings(value: Any) -> list[Any]:
+    """Collect every figure of a context."""
+    from cytostrat.report.figures import Drawing
+
+    if isinstance(value, Drawing):
+        return [value]
+    if isinstance(value, Mapping):
+        return [found for item in value.values() for found in _drawings(item)]
+    if isinstance(value, (list, tuple)):
+        return [found for item in value for found in _drawings(item)]
+    return []
+
+
+def _context(inputs: ReportInputs) -> dict[str, Any]:
+    cohorts = [facts.cohort_facts(inputs, name) for name in inputs.cohorts]
+    z_scores = {
+        cohort: sections.standardised(frame, inputs.method)
+        for cohort, frame in inputs.scores.items()
+        if len(frame)
+    }
+    simulated = inputs.any_simulated()
+    cards = sections.therapy_cards(inputs)
+    title = str(inputs.config.get("title") or DEFAULT_TITLE)
+    return {
+        "title": title,
+        "mark": _mark(inputs),
+        "simulated": simulated,
+        "research_use": wording.RESEARCH_USE,
+        "adjustment": sections.adjustment_words(inputs.adjustment),
+        "method": inputs.method,
+        "min_coverage": inputs.min_coverage,
+        "cohorts": cohorts,
+        "headlines": sections.headlines(inputs),
+        "limits": sections.limits(inputs, cohorts),
+        "signatures": [
+            sections.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()
+        ],
+        "index": sections.signature_index(inputs),
+        "flows": [sections.flow_steps(inputs, name) for name in inputs.cohorts],
+        "evidence": [sections.her2_evidence(inputs, name) for name in inputs.cohorts],
+        "controls": sections.controls(inputs),
+        "tables": tables_html.tables(
+            {
+                "effects": inputs.effects,
+                "pooled": inputs.pooled,
+                "verdicts": inputs.verdicts,
+                "coverage": inputs.coverage,
+                "flow": inputs.flow,
+            },
+            simulated=simulated,
+        ),
+        "versions": dict(inputs.versions),
+        "commands": list(inputs.commands),
+        "therapies": cards,
+        "documents": list(sections.documents(inputs).values()),
+        "parts": [
+            ("summary", "Summary"),
+            *([("therapies", "Therapies")] if cards else []),
+            ("signatures", "Signatures"),
+            ("quality", "Quality and methods"),
+            ("tables", "Tables"),
+        ],
+    }
+
+
+def _mark(inputs: ReportInputs) -> str:
+    """Return the mark of the title: all, some or none of the cohorts are simulated."""
+    if not inputs.simulated:
+        return ""
+    return "SIMULATED" if len(inputs.simulated) == len(inputs.cohorts) else "PARTLY SIMULATED"
+
+
+def _asset(name: str) -> str:
+    return resources.files("cytostrat.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def environment() -> jinja2.Environment:
+    """Return the template environment: escaping on, an undefined name is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("cytostrat.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters.update(
+        number=wording.number,
+        count=wording.count,
+        percent=wording.percent,
+        pvalue=wording.p_value,
+        estimate=wording.estimate,
+        visible=wording.visible,
+        slug=wording.slug,
+        svg=Markup,  # markup made by figures.py, where every text is escaped by matplotlib
+    )
+    return env
+
+
+def _render(context: Mapping[str, Any]) -> str:
+    script = _asset("report.js")
+    # Only scripts that are part of the file may run, and nothing may be loaded from anywhere.
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash(script)}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    template = environment().get_template("page.html.j2")
+    return template.render(
+        **context, policy=policy, script=Markup(script), style=Markup(_asset("report.css"))
+    )

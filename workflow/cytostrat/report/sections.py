@@ -1,0 +1,655 @@
+"""Contexts of the report's sections: plain dictionaries that the templates write out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.report import facts, figures, palette, wording
+from cytostrat.report.facts import ReportInputs, select
+
+AMPLICON_FREE = "without amplicon core"
+
+
+def standardised(scores: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return samples x signatures of one method, standardised over the cohort.
+
+    A signature without spread, or with fewer than two samples, is NaN.
+    """
+    bulk = scores[scores["method"].eq(method) & scores["cell_type"].fillna("").eq("")]
+    wide = bulk.pivot(index="sample", columns="signature", values="score")
+    deviation = wide.std(ddof=1)
+    return (wide - wide.mean()) / deviation.where(deviation > 0)
+
+
+def strip(rows: Sequence[Mapping[str, Any]], *, limit: float) -> list[dict[str, Any]]:
+    """Place intervals on a drawing of 100 units with no difference in the middle.
+
+    Parameters
+    ----------
+    rows
+        Each with ``estimate``, ``low``, ``high``, ``scale`` and ``kind`` (crude, adjusted, pooled,
+        verdict). Rows without an estimate are left out.
+    limit
+        Distance from no difference at which an interval is cut and gets an arrow.
+    """
+    placed = []
+    for row in rows:
+        if not wording.finite(row["estimate"]):
+            continue
+        null = wording.scale_of(row["scale"]).null
+
+        def place(value: Any, null: float = null) -> float:
+            return round(50 + 48 * max(-1.0, min(1.0, (float(value) - null) / limit)), 2)
+
+        bounded = wording.finite(row["low"]) and wording.finite(row["high"])
+        low = place(row["low"]) if bounded else None
+        high = place(row["high"]) if bounded else None
+        placed.append(
+            {
+                "kind": row["kind"],
+                "estimate": place(row["estimate"]),
+                "low": low,
+                "high": high,
+                "cut_low": bounded and float(row["low"]) - null < -limit,
+                "cut_high": bounded and float(row["high"]) - null > limit,
+                "text": wording.estimate(row),
+            }
+        )
+    return placed
+
+
+def strip_limit(frames: Sequence[Mapping[str, Any] | None]) -> float:
+    """Choose one limit for a column of strips, so that their lengths can be compared."""
+    reach = [
+        abs(float(row[key]) - wording.scale_of(row["scale"]).null)
+        for row in frames
+        if row is not None
+        for key in ("low", "high")
+        if wording.finite(row[key])
+    ]
+    return float(np.clip(np.quantile(reach, 0.9), 0.3, 3.0)) if reach else 1.0
+
+
+def headlines(inputs: ReportInputs) -> dict[str, Any]:
+    """Build one line per primary signature: crude and adjusted HER2 contrast, drawn and written."""
+    lines = []
+    for signature in inputs.primary():
+        where, crude, adjusted = best_effect(inputs, signature.name)
+        shown = adjusted if adjusted is not None else crude
+        lines.append(
+            {
+                "signature": signature,
+                "where": where,
+                "crude": crude,
+                "adjusted": adjusted,
+                "verb": "shown by cohort" if shown is None else wording.contrast_verb(shown),
+                "after": "" if shown is None else wording.adjusted_verb(crude, adjusted),
+                "note": _note(adjusted) or _note(crude),
+            }
+        )
+    rows = [line[key] for line in lines for key in ("crude", "adjusted")]
+    limit = strip_limit(rows)
+    for line in lines:
+        line["strip"] = strip(
+            [
+                {**line[kind].to_dict(), "kind": kind}
+                for kind in ("crude", "adjusted")
+                if line[kind] is not None
+            ],
+            limit=limit,
+        )
+    return {"lines": lines, "limit": limit}
+
+
+def _note(row: pd.Series | None) -> str:
+    return "" if row is None or wording.is_missing(row["note"]) else str(row["note"])
+
+
+def limits(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List what this run can't say, worked out from what it holds."""
+    out = []
+    if inputs.simulated:
+        names = wording.join_names(sorted(inputs.simulated))
+        who = (
+            "All cohorts are"
+            if len(inputs.simulated) == len(cohorts)
+            else f"{names} is"
+            if len(inputs.simulated) == 1
+            else f"{names} are"
+        )
+        out.append(
+            f"{who} simulated: the numbers show that the analysis works and say nothing about "
+            "tumours."
+        )
+    out.append(
+        "Who would benefit from a cytokine or an antagonist. No cohort here tests a signature "
+        "as a predictor in a trial that allots the drug; an association with outcome is prognostic."
+    )
+    axes = {sig.axis for sig in inputs.signatures.values()}
+    if any(axis.upper().startswith("IL1") for axis in axes):
+        out.append(
+            "What the IL1 signature of Wu 2018 itself does. Its gene list is not at hand; two "
+            "surrogates stand in for it, and an IL1 statement needs both to agree in sign. In bulk "
+            "tumour IL1 can't be told apart from TNF and NF-\u03baB activity."
+        )
+        out.append(
+            "Anything about blood. That claim was made on blood leukocytes of women with "
+            "metastatic HER2-negative disease; a contrast between primary tumours is a surrogate."
+        )
+    out.append(
+        "What HER2 does by itself. HER2-positive tumours are more often ER-negative, so the crude "
+        f"contrast mixes the two; read the one adjusted for {adjustment_words(inputs.adjustment)}."
+    )
+    case_control = [c["name"] for c in cohorts if c["case_control"]]
+    if case_control:
+        out.append(
+            f"Population frequencies or crude contrasts in {wording.join_names(case_control)}: "
+            "tumours were drawn case-control, which shapes the crude contrast."
+        )
+    if len(cohorts) == 1:
+        out.append("Whether the finding holds elsewhere: there is one cohort and nothing to pool.")
+    elif len(cohorts) == 2:
+        out.append(
+            "How much cohorts differ: with two, the variance between them can't be estimated."
+        )
+    if not any(c["endpoints"] for c in cohorts):
+        out.append("Anything about survival: no cohort has an endpoint.")
+    failed = [f"{c['name']} ({', '.join(c['control_failed'])})" for c in cohorts
+              if c["control_failed"]]  # fmt: skip
+    if failed:
+        out.append(
+            f"Anything that rests on {wording.join_names(failed)}: the positive control failed, "
+            "and the cohort is kept out of verdicts."
+        )
+    unseen = [sig.name for sig in inputs.primary() if not usable_anywhere(inputs, sig.name)]
+    if unseen:
+        out.append(
+            f"Anything about {wording.join_names(unseen)}: no cohort measures enough of the genes."
+        )
+    return out
+
+
+def adjustment_words(adjustment: str) -> str:
+    """Write ``er+age`` as in a sentence."""
+    words = {"er": "ER", "age": "age", "pam50": "PAM50", "none": "nothing"}
+    return wording.join_names(
+        words.get(part, part.replace("_", " ")) for part in adjustment.split("+")
+    )
+
+
+def usable_anywhere(inputs: ReportInputs, signature: str) -> bool:
+    """Whether any cohort measures enough genes of a set."""
+    rows = select(inputs.coverage, signature=signature)
+    return bool(rows["usable"].fillna(False).astype(bool).any())
+
+
+def signature_entry(
+    inputs: ReportInputs, name: str, z_scores: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    """Build the section of one primary signature, figures included."""
+    record = inputs.signatures[name]
+    drawings = []
+    for cohort in inputs.cohorts:
+        wide = z_scores.get(cohort)
+        if wide is None or name not in wide or wide[name].notna().sum() == 0:
+            continue
+        obs = inputs.clinical[cohort].reindex(wide.index)
+        frame = pd.DataFrame(
+            {
+                "sample": wide.index.astype(str),
+                "score": wide[name].to_numpy(),
+                "her2": _column(obs, "her2"),
+                "er": _column(obs, "er"),
+            }
+        )
+        if not frame["her2"].isin(["positive", "negative"]).any():
+            continue
+        cells = facts.main_rows(
+            inputs.effects, question="er_her2_cells", cohort=cohort, signature=name,
+            method=inputs.method, scale="mean_z",
+        )  # fmt: skip
+        drawings.append(
+            figures.distribution(
+                frame,
+                cells=cells,
+                name=f"signatures/{wording.slug(name)}/{wording.slug(cohort)}",
+                signature=record.title,
+                cohort=cohort,
+                method=inputs.method,
+                simulated=cohort in inputs.simulated,
+            )
+        )
+    forest = her2_forest(inputs, name)
+    crude = [facts.her2_effect(inputs, name, c, adjusted=False) for c in inputs.cohorts]
+    pooled = facts.pooled_effect(inputs, name, adjusted=False)
+    pooled_adjusted = facts.pooled_effect(inputs, name, adjusted=True)
+    return {
+        "record": record,
+        "n_genes": len(record.up) + len(record.down),
+        "distributions": drawings,
+        "forest": forest,
+        "effects": effect_rows(inputs, name),
+        "coverage": coverage_rows(inputs, name),
+        "usable": usable_anywhere(inputs, name),
+        "therapies": therapies_of(inputs, name),
+        "sentence": signature_sentence(inputs, crude, pooled, pooled_adjusted, name),
+        "simulated": bool(inputs.simulated),
+    }
+
+
+def _column(obs: pd.DataFrame, name: str) -> list[str]:
+    if name not in obs:
+        return [""] * len(obs)
+    return ["" if wording.is_missing(v) else str(v) for v in obs[name]]
+
+
+def signature_sentence(
+    inputs: ReportInputs,
+    crude: Sequence[pd.Series | None],
+    pooled: pd.Series | None,
+    adjusted: pd.Series | None,
+    name: str,
+) -> str:
+    """Write what the HER2 contrast of one signature shows."""
+    words = adjustment_words(inputs.adjustment)
+    known = [row for row in crude if row is not None and wording.finite(row["estimate"])]
+    if not known:
+        return "No cohort gives a HER2 contrast for this signature."
+    if pooled is None or not wording.finite(pooled["estimate"]):
+        if len(known) > 1:
+            return "Cohorts are shown one by one; there is no pooled estimate."
+        row = known[0]
+        after = facts.her2_effect(inputs, name, str(row["cohort"]), adjusted=True)
+        text = f"{_verb_sentence(row)} in {row['cohort']}: {wording.estimate(row)}."
+        if after is not None:
+            text += f" Adjusted for {words}: {wording.estimate(after)}."
+        return f"{text} {wording.adjusted_verb(row, after)}"
+    text = (
+        f"{_verb_sentence(pooled)} over {wording.plural(int(pooled['k']), 'cohort')}: "
+        f"{wording.estimate(pooled)}."
+    )
+    if adjusted is not None:
+        text += f" Adjusted for {words}: {wording.estimate(adjusted)}."
+    return f"{text} {wording.adjusted_verb(pooled, adjusted)}"
+
+
+def _verb_sentence(row: pd.Series) -> str:
+    return {
+        1: "Higher in HER2-positive tumours",
+        -1: "Lower in HER2-positive tumours",
+        0: "No clear difference between HER2-positive and HER2-negative tumours",
+    }[wording.side(row)]
+
+
+def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
+    """List crude, adjusted and amplicon-free contrasts per cohort and pooled."""
+    rows = []
+    for cohort in inputs.cohorts:
+        crude = facts.her2_effect(inputs, name, cohort, adjusted=False)
+        adjusted = facts.her2_effect(inputs, name, cohort, adjusted=True)
+        free = facts.first(
+            select(inputs.effects, question="her2", cohort=cohort, signature=name, stratum="all",
+                   method=inputs.method, her2_rule="primary", gene_filter=AMPLICON_FREE,
+                   scale="adjusted_g", adjustment=inputs.adjustment)
+        )  # fmt: skip
+        if crude is None and adjusted is None:
+            continue
+        rows.append(
+            {
+                "cohort": cohort,
+                "simulated": cohort in inputs.simulated,
+                "n": _n(crude if crude is not None else adjusted),
+                "crude": crude,
+                "adjusted": adjusted,
+                "free": free,
+                "q": wording.p_value(adjusted["q"], "q") if adjusted is not None else "",
+                "null_p": "" if adjusted is None else wording.p_value(adjusted["null_p"]),
+                "notes": _notes(crude, adjusted, free),
+            }
+        )
+    crude = facts.pooled_effect(inputs, name, adjusted=False)
+    adjusted = facts.pooled_effect(inputs, name, adjusted=True)
+    if crude is not None or adjusted is not None:
+        row = adjusted if adjusted is not None else crude
+        rows.append(
+            {
+                "cohort": f"Pooled, {row['model']}",
+                "simulated": bool(inputs.simulated),
+                "n": wording.plural(int(row["k"]), "cohort"),
+                "crude": crude,
+                "adjusted": adjusted,
+                "free": None,
+                "q": wording.p_value(row["q"], "q"),
+                "null_p": "",
+                "notes": _notes(crude, adjusted),
+            }
+        )
+    return rows
+
+
+def _n(row: pd.Series) -> str:
+    if not wording.finite(row["n"]):
+        return ""
+    if not wording.finite(row["n_case"]):
+        return wording.count(row["n"])
+    return f"{wording.count(row['n_case'])} v {wording.count(int(row['n']) - int(row['n_case']))}"
+
+
+def _notes(*rows: pd.Series | None) -> list[str]:
+    seen: dict[str, None] = {}
+    for row in rows:
+        for part in _note(row).split("; "):
+            if part:
+                seen.setdefault(part)
+    return list(seen)
+
+
+def coverage_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
+    """List the coverage of one signature in every cohort, with the missing genes."""
+    rows = []
+    for _, row in select(inputs.coverage, signature=name).iterrows():
+        missing = re.split(r"[\s,;|]+", str(row["missing"]).strip(" ,;|"))
+        missing = [gene for gene in missing if gene]
+        rows.append(
+            {
+                "cohort": row["cohort"],
+                "present": wording.count(row["n_present"]),
+                "n": wording.count(row["n_genes"]),
+                "fraction": float(row["fraction"]) if wording.finite(row["fraction"]) else 0.0,
+                "percent": wording.percent(row["fraction"]),
+                "usable": bool(row["usable"]) if not pd.isna(row["usable"]) else False,
+                "missing": missing,
+                "note": "" if wording.is_missing(row["note"]) else row["note"],
+            }
+        )
+    order = {c: i for i, c in enumerate(inputs.cohorts)}
+    return sorted(rows, key=lambda row: order.get(row["cohort"], len(order)))
+
+
+def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
+    """Draw the HER2 contrast of one signature over cohorts: crude, adjusted and pooled."""
+    rows = []
+    groups = (
+        ("Crude", False, True),
+        (f"Adjusted for {adjustment_words(inputs.adjustment)}", True, False),
+    )
+    for heading, adjusted, hollow in groups:
+        for cohort in inputs.cohorts:
+            row = facts.her2_effect(inputs, name, cohort, adjusted=adjusted)
+            if row is None:
+                continue
+            rows.append(_forest_row(row, heading, cohort, _n(row), hollow=hollow))
+        pooled = facts.main_rows(
+            inputs.pooled, question="her2", signature=name, stratum="all", method=inputs.method,
+            scale="adjusted_g" if adjusted else "hedges_g",
+            adjustment=inputs.adjustment if adjusted else "none",
+        )  # fmt: skip
+        for _, row in facts.pooled_models(pooled).iterrows():
+            rows.append(
+                _forest_row(row, heading, str(row["model"]), f"k = {wording.count(row['k'])}",
+                            hollow=hollow, pooled=True)
+            )  # fmt: skip
+    if not any(wording.finite(row["estimate"]) for row in rows):
+        return None
+    title = inputs.signatures[name].title
+    return figures.forest(
+        rows,
+        name=f"signatures/{wording.slug(name)}/forest",
+        title=f"{title}: HER2-positive minus HER2-negative in each cohort",
+        caption="Squares are cohorts, diamonds pooled estimates, lines 95 % intervals; hollow is "
+        "crude, filled is adjusted. Numbers in brackets: HER2-positive v HER2-negative.",
+        xlabel="difference in standard deviations (g)",
+        sides=("higher in HER2\u2212", "higher in HER2+"),
+        simulated=bool(inputs.simulated),
+    )
+
+
+def _forest_row(row: pd.Series, group: str, label: str, n: str, *, hollow: bool,
+                pooled: bool = False) -> dict[str, Any]:  # fmt: skip
+    return {
+        "group": group,
+        "label": label,
+        "estimate": row["estimate"],
+        "low": row["low"],
+        "high": row["high"],
+        "n": n,
+        "pooled": pooled,
+        "hollow": hollow,
+        "colour": palette.INK,
+    }
+
+
+def signature_index(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """List every signature: what it is, how well it is covered, and its pooled contrast."""
+    out = []
+    for signature in inputs.signatures.values():
+        shares = select(inputs.coverage, signature=signature.name)["fraction"].dropna()
+        _, _, adjusted = best_effect(inputs, signature.name)
+        out.append(
+            {
+                "record": signature,
+                "n_genes": len(signature.up) + len(signature.down),
+                "lowest": wording.percent(shares.min()) if len(shares) else "\u2013",
+                "highest": wording.percent(shares.max()) if len(shares) else "\u2013",
+                "usable": usable_anywhere(inputs, signature.name),
+                "adjusted": adjusted,
+                "therapies": therapies_of(inputs, signature.name),
+            }
+        )
+    return out
+
+
+def flow_steps(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
+    """Return the flow of one cohort: where it started, each exclusion, where it ended."""
+    rows = select(inputs.flow, cohort=cohort)
+    steps = [
+        {
+            "step": row["step"],
+            "reason": row["reason"],
+            "n_in": int(row["n_in"]) if not pd.isna(row["n_in"]) else None,
+            "n_out": int(row["n_out"]) if not pd.isna(row["n_out"]) else None,
+        }
+        for _, row in rows.iterrows()
+    ]
+    # The table is sorted by key; the order in time is the order of falling n.
+    steps.sort(key=lambda s: (-(s["n_in"] or 0), -(s["n_out"] or 0)))
+    for step in steps:
+        both = step["n_in"] is not None and step["n_out"] is not None
+        step["lost"] = step["n_in"] - step["n_out"] if both else None
+    return {
+        "cohort": cohort,
+        "steps": steps,
+        "start": steps[0]["n_in"] if steps else None,
+        "end": steps[-1]["n_out"] if steps else None,
+        "simulated": cohort in inputs.simulated,
+    }
+
+
+def her2_evidence(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
+    """Tabulate what HER2 status rests on in one cohort, with the conflicts."""
+    obs = inputs.clinical.get(cohort, pd.DataFrame())
+    columns = ["her2_source", "her2_ihc", "her2_ish", "her2"]
+    frame = pd.DataFrame({column: _column(obs, column) for column in columns}, index=obs.index)
+    table = frame.groupby(columns, sort=True).size().rename("n").reset_index()
+    flags = pd.Series(_column(obs, "her2_flag"))
+    flags = flags[flags.ne("")].value_counts()
+    return {
+        "cohort": cohort,
+        "rows": table.to_dict("records"),
+        "flags": sorted(flags.items(), key=lambda item: (-item[1], item[0])),
+        "simulated": cohort in inputs.simulated,
+    }
+
+
+def controls(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """List the positive controls with their verdict."""
+    out = []
+    for _, row in select(inputs.effects, question="control", scale="auc").iterrows():
+        low = row["low"]
+        if not wording.finite(low):
+            state, text = "none", "not estimated"
+        elif float(low) <= 0.7:
+            state, text = "bad", "failed: lower limit at or below 0.7"
+        elif float(row["estimate"]) < 0.9:
+            state, text = "open", "passed, labels of limited quality (AUC below 0.9)"
+        else:
+            state, text = "good", "passed"
+        out.append(
+            {
+                "cohort": row["cohort"],
+                "signature": row["signature"],
+                "endpoint": str(row["endpoint"]).upper(),
+                "estimate": wording.estimate(row, label=False, digits=3),
+                "n": wording.count(row["n"]),
+                "state": state,
+                "text": text,
+                "note": _note(row),
+                "simulated": row["cohort"] in inputs.simulated,
+            }
+        )
+    return out
+
+
+def documents(inputs: ReportInputs) -> dict[str, Mapping[str, Any]]:
+    """Return the source documents by id."""
+    return {str(entry["id"]): entry for entry in inputs.therapies.get("documents") or []}
+
+
+def therapies_of(inputs: ReportInputs, signature: str) -> list[Mapping[str, Any]]:
+    """List the therapies that a signature speaks to."""
+    return [
+        therapy
+        for therapy in inputs.therapies.get("therapies") or []
+        if signature in (therapy.get("signatures") or [])
+    ]
+
+
+def anchor(inputs: ReportInputs, signature: str) -> str:
+    """Return the element id where a signature is described."""
+    role = inputs.signatures[signature].role
+    return f"{'sig' if role == 'primary' else 'set'}-{wording.slug(signature)}"
+
+
+def therapy_cards(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Build one card per therapy: what documents say, what came later, what the data show."""
+    sources = documents(inputs)
+    cards = []
+    for therapy in inputs.therapies.get("therapies") or []:
+        shown = [name for name in therapy.get("signatures") or [] if name in inputs.signatures]
+        lines = [_therapy_line(inputs, name) for name in shown]
+        lines.sort(key=lambda line: line["role"] != "primary")
+        cards.append(
+            {
+                "id": str(therapy["id"]),
+                "name": therapy["name"],
+                "kind": therapy.get("kind", "agent"),
+                "axis": therapy.get("axis", ""),
+                "effect": therapy.get("tumour_effect", ""),
+                "summary": therapy.get("summary", ""),
+                "statements": [
+                    {**statement, "source": sources.get(str(statement["document"]), {})}
+                    for statement in therapy.get("statements") or []
+                ],
+                "approval": therapy.get("approval") or [],
+                "side_effects": therapy.get("side_effects") or [],
+                "later": therapy.get("later") or [],
+                "caution": therapy.get("caution", ""),
+                "prediction": therapy.get("prediction", ""),
+                "genes": therapy.get("genes") or [],
+                "lines": lines,
+                "absent": [
+                    n for n in therapy.get("signatures") or [] if n not in inputs.signatures
+                ],
+                "agreement": il1_agreement(inputs) if therapy.get("axis") == "IL1" else "",
+            }
+        )
+    limit = strip_limit(
+        [line[k] for card in cards for line in card["lines"] for k in ("crude", "adjusted")]
+    )
+    for card in cards:
+        for line in card["lines"]:
+            line["strip"] = strip(
+                [
+                    {**line[kind].to_dict(), "kind": kind}
+                    for kind in ("crude", "adjusted")
+                    if line[kind] is not None
+                ],
+                limit=limit,
+            )
+        card["limit"] = limit
+    return cards
+
+
+def _therapy_line(inputs: ReportInputs, name: str) -> dict[str, Any]:
+    record = inputs.signatures[name]
+    where, crude, adjusted = best_effect(inputs, name)
+    shown = adjusted if adjusted is not None else crude
+    return {
+        "name": name,
+        "title": record.title,
+        "role": record.role,
+        "confidence": record.confidence,
+        "anchor": anchor(inputs, name),
+        "usable": usable_anywhere(inputs, name),
+        "where": where,
+        "crude": crude,
+        "adjusted": adjusted,
+        "verb": wording.contrast_verb(shown) if shown is not None else "no estimate",
+        "cells": cell_means(inputs, name),
+    }
+
+
+def best_effect(inputs: ReportInputs, name: str) -> tuple[str, pd.Series | None, pd.Series | None]:
+    """Return where, crude and adjusted HER2 contrast: pooled, or that of the only cohort."""
+    crude = facts.pooled_effect(inputs, name, adjusted=False)
+    adjusted = facts.pooled_effect(inputs, name, adjusted=True)
+    if crude is not None or adjusted is not None:
+        k = next(int(row["k"]) for row in (adjusted, crude) if row is not None)
+        return f"{wording.plural(k, 'cohort')} pooled", crude, adjusted
+    found = []
+    for cohort in inputs.cohorts:
+        pair = [facts.her2_effect(inputs, name, cohort, adjusted=flag) for flag in (False, True)]
+        if any(row is not None for row in pair):
+            found.append((cohort, *pair))
+    if len(found) == 1:
+        return found[0]
+    return ("cohorts shown one by one" if found else ""), None, None
+
+
+def cell_means(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
+    """List the mean score of the four ER x HER2 groups, averaged over cohorts by size."""
+    rows = facts.main_rows(
+        inputs.effects, question="er_her2_cells", signature=name, method=inputs.method,
+        scale="mean_z",
+    )  # fmt: skip
+    rows = rows[rows["estimate"].notna() & rows["n"].notna()]
+    out = []
+    for stratum, label in palette.ER_HER2_LABELS.items():
+        here = rows[rows["stratum"].eq(stratum)]
+        n = here["n"].astype(float)
+        if not n.sum():
+            continue
+        mean = float((here["estimate"].astype(float) * n).sum() / n.sum())
+        out.append({"label": label, "mean": mean, "n": int(n.sum())})
+    return out
+
+
+def il1_agreement(inputs: ReportInputs) -> str:
+    """Say whether the primary IL1 surrogates agree in sign, which an IL1 statement needs."""
+    signs = {}
+    for signature in inputs.primary():
+        if signature.axis == "IL1":
+            _, crude, adjusted = best_effect(inputs, signature.name)
+            row = adjusted if adjusted is not None else crude
+            if row is not None and wording.finite(row["estimate"]):
+                signs[signature.title] = float(row["estimate"]) > 0
+    if len(signs) < 2:
+        return "Fewer than two IL1 surrogates could be estimated, so no IL1 statement is made."
+    if len(set(signs.values())) > 1:
+        return "The IL1 surrogates disagree in sign, so no IL1 statement is made."
+    return "The IL1 surrogates agree in sign."

@@ -1,0 +1,274 @@
+"""Sentences and numbers of the report, written the same way everywhere.
+
+A sentence never says more than its numbers: a direction is named only where the interval leaves
+out "no difference", and an association with outcome is called prognostic, never predictive.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+MINUS = "\u2212"
+NOT_ESTIMATED = "not estimated"
+
+RESEARCH_USE = (
+    "For research use only. Nothing here is treatment advice: a signature measured in a tumour "
+    "that was not treated with a drug cannot tell who would benefit from that drug."
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How an estimate of one scale is written and where "no difference" lies.
+
+    Parameters
+    ----------
+    label
+        Short name before the number.
+    null
+        Value that means no difference, on the scale of the Effects table.
+    exponentiate
+        Whether the printed number is exp(estimate), e.g. a hazard ratio.
+    meaning
+        One sentence that explains the number.
+    """
+
+    label: str
+    null: float = 0.0
+    exponentiate: bool = False
+    meaning: str = ""
+
+
+SCALES = {
+    "hedges_g": Scale(
+        "g",
+        meaning="Hedges' g: difference of the two group means in units of their pooled standard "
+        "deviation, corrected for small samples.",
+    ),
+    "adjusted_g": Scale(
+        "adjusted g",
+        meaning="Regression coefficient of the group, given the covariates, divided by the pooled "
+        "within-group standard deviation: the units of g.",
+    ),
+    "auc": Scale(
+        "AUC",
+        null=0.5,
+        meaning="Probability that a random member of the first group scores higher than a random "
+        "member of the second.",
+    ),
+    "mean_z": Scale("mean z", meaning="Mean of the score standardised over the cohort."),
+    "log_hr": Scale(
+        "HR",
+        exponentiate=True,
+        meaning="Hazard ratio per standard deviation of the score (Cox model).",
+    ),
+    "log_or": Scale("OR", exponentiate=True, meaning="Odds ratio per standard deviation."),
+    "partial_rho": Scale(
+        "partial \u03c1", meaning="Spearman correlation given the covariates of the row."
+    ),
+    "rho": Scale("\u03c1", meaning="Spearman correlation."),
+    "c_index": Scale("concordance", null=0.5, meaning="Harrell's concordance."),
+    "delta_c": Scale("\u0394 concordance", meaning="Gain in concordance over clinical covariates."),
+}
+QUESTIONS = {
+    "her2": "HER2-positive against HER2-negative",
+    "her2_low": "HER2-low against HER2-zero",
+    "er": "ER-positive against ER-negative",
+    "er_her2_cells": "mean score in the four ER \u00d7 HER2 groups",
+    "control": "positive controls: ERBB2 against HER2, ESR1 against ER",
+    "survival": "outcome per standard deviation of the score",
+    "survival_her2_interaction": "whether the hazard ratio differs by HER2",
+    "concordance": "gain in concordance over clinical covariates",
+    "association": "partial correlation with another variable",
+    "stage_trend": "trend over stage",
+    "infiltration": "share of the score explained by infiltration",
+    "nested": "what a score adds to a comparator",
+    "response": "baseline score and response",
+    "response_change": "change under treatment and response",
+    "panel_1998": "the cytokine panel of the 1998 trial",
+    "cell_source": "which cells carry the signal",
+    "cell_her2": "HER2 contrast within a cell type",
+    "cell_coupling": "coupling between cell types of a patient",
+}
+STRATA = {
+    "all": "all",
+    "er_positive": "ER-positive",
+    "er_negative": "ER-negative",
+    "her2_positive": "HER2-positive",
+    "her2_negative": "HER2-negative",
+}
+MISSING = ("", "nan", "none", "<na>")
+
+
+def scale_of(name: str) -> Scale:
+    """Return the record of a scale; an unknown one is shown under its own name."""
+    return SCALES.get(name, Scale(name.replace("_", " ")))
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a table or clinical frame holds nothing."""
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return math.isnan(value)
+    return str(value).strip().lower() in MISSING
+
+
+def finite(value: Any) -> bool:
+    """Whether a value is a number that can be drawn."""
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Write a number with a true minus sign; "not estimated" where there is none."""
+    if not finite(value):
+        return NOT_ESTIMATED
+    text = f"{float(value):.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def count(value: Any) -> str:
+    """Write a whole number with a separator of thousands; an en dash where there is none."""
+    return f"{int(value):,}" if finite(value) else "\u2013"
+
+
+def percent(value: Any) -> str:
+    """Write a fraction as a whole percentage, never rounding up to 100 or down to 0."""
+    if not finite(value):
+        return "\u2013"
+    share = float(value)
+    whole = round(100 * share)
+    if whole == 100 and share < 1:
+        return "> 99 %"
+    if whole == 0 and share > 0:
+        return "< 1 %"
+    return f"{whole} %"
+
+
+def p_value(value: Any, name: str = "p") -> str:
+    """Write a p-value; below 0.001 only that."""
+    if not finite(value):
+        return ""
+    return f"{name} < 0.001" if float(value) < 0.001 else f"{name} = {float(value):.3f}"
+
+
+def on_scale(value: Any, scale: str) -> float:
+    """Return an estimate as it is printed, e.g. a hazard ratio for a log hazard ratio."""
+    if not finite(value):
+        return math.nan
+    exponentiate = scale_of(scale).exponentiate
+    return math.exp(min(float(value), 50.0)) if exponentiate else float(value)
+
+
+def estimate(row: Any, *, label: bool = True, digits: int = 2) -> str:
+    """Write estimate and 95 % interval of an Effects or Pooled row.
+
+    Parameters
+    ----------
+    row
+        Anything with ``estimate``, ``low``, ``high`` and ``scale``.
+    label
+        Whether the name of the scale stands before the number.
+    digits
+        Decimal places.
+    """
+    scale = row["scale"]
+    if not finite(row["estimate"]):
+        return NOT_ESTIMATED
+    value = number(on_scale(row["estimate"], scale), digits)
+    text = f"{scale_of(scale).label} {value}" if label else value
+    if finite(row["low"]) and finite(row["high"]):
+        low = number(on_scale(row["low"], scale), digits)
+        high = number(on_scale(row["high"], scale), digits)
+        text += f" ({low} to {high})"
+    return text
+
+
+def side(row: Any) -> int:
+    """Return 1 or -1 where the interval lies on one side of no difference, else 0."""
+    null = scale_of(row["scale"]).null
+    if finite(row["low"]) and float(row["low"]) > null:
+        return 1
+    if finite(row["high"]) and float(row["high"]) < null:
+        return -1
+    return 0
+
+
+def contrast_verb(row: Any) -> str:
+    """Say in words on which side the interval of a HER2 contrast lies."""
+    if not finite(row["estimate"]):
+        return "not estimated"
+    if not (finite(row["low"]) and finite(row["high"])):
+        return "no interval, so no direction is named"
+    return {
+        1: "higher in HER2-positive",
+        -1: "lower in HER2-positive",
+        0: "no clear difference",
+    }[side(row)]
+
+
+def adjusted_verb(crude: Any | None, adjusted: Any | None) -> str:
+    """Say what adjustment did to a HER2 contrast."""
+    if adjusted is None or not finite(adjusted["estimate"]):
+        return "The adjusted difference could not be estimated."
+    then = side(adjusted)
+    if crude is None or not finite(crude["estimate"]):
+        return f"Given the covariates: {contrast_verb(adjusted)}."
+    before = side(crude)
+    if before == 0 and then == 0:
+        return "It stays unclear given the covariates."
+    if before == then:
+        return "The difference remains given the covariates."
+    if before == 0:
+        return f"Given the covariates a difference appears: {contrast_verb(adjusted)}."
+    if then == 0:
+        return "Given the covariates the difference is no longer clear."
+    return f"Given the covariates the direction turns round: {contrast_verb(adjusted)}."
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Join names as in a sentence: a, b and c."""
+    items = list(names)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def plural(n: int, noun: str, many: str | None = None) -> str:
+    """Write a count with its noun."""
+    return f"{count(n)} {noun if n == 1 else many or noun + 's'}"
+
+
+def visible(value: Any) -> str:
+    """Return text in which characters that hide or turn text are spelled out.
+
+    Control characters and the Unicode marks that change writing direction are replaced by
+    ``<U+202E>``-like names (with angle quotation marks), so that a sample's name is read as it
+    is stored. Markup is left alone here; the template escapes it.
+    """
+    text = str(value)
+    return "".join(
+        f"\u2039U+{ord(char):04X}\u203a"
+        if unicodedata.category(char) in {"Cc", "Cf", "Cs"} and char not in "\t\n"
+        else char
+        for char in text
+    )
+
+
+def slug(text: str) -> str:
+    """Return a name that is safe as an element id and as a file name."""
+    out = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")
+    if out == text:
+        return out
+    # Two names that differ only in other characters must not meet in one file.
+    return f"{out or 'x'}-{sum((i + 1) * ord(c) for i, c in enumerate(text)) % 0xFFFFF:05x}"
