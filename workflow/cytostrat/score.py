@@ -74,8 +74,9 @@ def score_cohort(
     folded = [name for name in sets if signatures[name].direction == "unknown"]
     blocks = []
     for method in methods:
+        options = {"unknown": folded} if method == "singscore" else {}
         scored = scoring.score(
-            matrix, genes, sets, method=method, threads=threads, samples=samples, unknown=folded
+            matrix, genes, sets, method=method, threads=threads, samples=samples, **options
         )
         columns = {"score": scored, "percentile": scoring.percentile(scored)}
         long = pd.DataFrame({name: wide.stack(future_stack=True) for name, wide in columns.items()})

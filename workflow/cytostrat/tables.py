@@ -224,6 +224,20 @@ def read_table(path: str | Path, table: Table) -> pd.DataFrame:
     return table.conform(frame)
 
 
+def read_tables(files: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
+    """Read several tables, keyed by the names in `TABLES`; one that is not given is empty."""
+    return {
+        name: read_table(files[name], table) if name in files else table.empty()
+        for name, table in TABLES.items()
+        if table is not SCORES
+    }
+
+
+def read_scores(cohorts: Iterable[str], files: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
+    """Read one Scores table per cohort, in the order of the cohorts."""
+    return {name: read_table(file, SCORES) for name, file in zip(cohorts, files, strict=True)}
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all; a name in ``.gz`` is compressed without a time stamp."""
     path = Path(path)
@@ -274,3 +288,8 @@ def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
     cohort = anndata.read_h5ad(path, backed="r" if backed else None)
     cohort.uns["provenance"] = json.loads(cohort.uns["provenance"])
     return cohort
+
+
+def read_cohorts(cohorts: Iterable[str], files: Iterable[str | Path]) -> dict[str, AnnData]:
+    """Read one Cohort table per cohort, in the order of the cohorts."""
+    return {name: read_cohort(file) for name, file in zip(cohorts, files, strict=True)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = Path(HOME) / "workflow"
+WORKFLOW = (Path(HOME) / "workflow").resolve()
 sys.path.insert(0, str(WORKFLOW))
 # A rule's script imports the package of this checkout, installed or not.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -36,7 +36,10 @@ BULK = RUN.names("bulk")
 SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
 EFFECTS = ["contrast"]
 TABLES = ["effects", "pooled", "coverage", "flow"]
-SHIPPED_SETS = sorted(map(str, Path(HOME).glob("resources/signatures/*.gmt")))
+SHIPPED_SETS = [
+    f"<resources>/signatures/{path.name}"
+    for path in sorted(WORKFLOW.parent.glob("resources/signatures/*.gmt"))
+]
 
 
 wildcard_constraints:

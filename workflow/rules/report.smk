@@ -12,7 +12,7 @@ rule report:
         scores=expand("<results>/scores/{cohort}.tsv.gz", cohort=COHORTS),
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",
-        therapies=workflow.source_path("../../resources/therapies.yaml"),
+        therapies="<resources>/therapies.yaml",
     output:
         html="<results>/report.html",
         figures=directory("<results>/figures"),

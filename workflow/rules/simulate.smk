@@ -8,8 +8,8 @@ for cohort in SIMULATED:
         name:
             f"simulate_{cohort}"
         input:
-            genes=workflow.source_path("../../resources/gene_ids.tsv.gz"),
-            signatures=workflow.source_path("../../resources/signatures/signatures.tsv"),
+            genes="<resources>/gene_ids.tsv.gz",
+            signatures="<resources>/signatures/signatures.tsv",
             sets=SHIPPED_SETS,
         output:
             simulated_files(cohort),
