@@ -4,14 +4,12 @@
 # Reads from top to bottom as the analysis. Every choice is in the configuration
 # (config/config.yaml), every table in workflow/cytostrat/tables.py.
 
-import os
-
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-HOME = os.path.relpath(workflow.current_basedir.get_path_or_uri(secret_free=True))
+HOME = workflow.current_basedir.get_path_or_uri(secret_free=True)
 
 # A configuration given on the command line stands alone; the demo is the default.
 if "cohorts" not in config:
@@ -20,7 +18,6 @@ if "cohorts" not in config:
 
 
 pathvars:
-    resources=os.path.normpath(f"{HOME}/resources"),
     logs="<results>/logs",
     benchmarks="<results>/benchmarks",
 

@@ -1,10 +1,11 @@
-"""What a rule's script does around its work: its log, and errors that people can read."""
+"""What surrounds a rule's script: where it imports from, its log, errors people can read."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ from pathlib import Path
 from typing import TextIO
 
 from cytostrat.errors import CytostratError
+
+
+def import_from(folder: str | Path) -> None:
+    """Make processes started from here import from `folder` before anything installed."""
+    others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(folder), *others]))
 
 
 class _Tee(io.TextIOBase):

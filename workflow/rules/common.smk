@@ -7,21 +7,17 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-WORKFLOW = (Path(HOME) / "workflow").resolve()
+WORKFLOW = Path(HOME) / "workflow"
+RESOURCES = Path(HOME) / "resources"
 sys.path.insert(0, str(WORKFLOW))
-# A rule's script imports the package of this checkout, installed or not.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys(
-        [
-            str(WORKFLOW),
-            *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
-        ]
-    )
-)
 
 from cytostrat.configfile import load_run
 from cytostrat.digest import digest
 from cytostrat.errors import CytostratError
+from cytostrat.runlog import import_from
+
+# A rule's script imports the package of this checkout, installed or not.
+import_from(WORKFLOW)
 
 CONFIG_FILE = os.path.relpath(
     (workflow.overwrite_configfiles or [f"{HOME}/config/config.yaml"])[-1]
@@ -36,10 +32,7 @@ BULK = RUN.names("bulk")
 SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
 EFFECTS = ["contrast"]
 TABLES = ["effects", "pooled", "coverage", "flow"]
-SHIPPED_SETS = [
-    f"<resources>/signatures/{path.name}"
-    for path in sorted(WORKFLOW.parent.glob("resources/signatures/*.gmt"))
-]
+SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
 
 
 wildcard_constraints:

@@ -5,7 +5,7 @@
 rule harmonise:
     input:
         unpack(source_files),
-        genes="<resources>/gene_ids.tsv.gz",
+        genes=f"{RESOURCES}/gene_ids.tsv.gz",
     output:
         cohort="<results>/harmonised/{cohort}.h5ad",
         flow="<results>/harmonised/{cohort}.flow.tsv",

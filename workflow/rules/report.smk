@@ -12,7 +12,7 @@ rule report:
         scores=expand("<results>/scores/{cohort}.tsv.gz", cohort=COHORTS),
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",
-        therapies="<resources>/therapies.yaml",
+        therapies=f"{RESOURCES}/therapies.yaml",
     output:
         html="<results>/report.html",
         figures=directory("<results>/figures"),

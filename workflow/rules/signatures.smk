@@ -4,10 +4,10 @@
 
 rule signatures:
     input:
-        table="<resources>/signatures/signatures.tsv",
+        table=f"{RESOURCES}/signatures/signatures.tsv",
         sets=SHIPPED_SETS,
         user=[file for pair in RUN.gene_sets for file in pair if file],
-        genes="<resources>/gene_ids.tsv.gz",
+        genes=f"{RESOURCES}/gene_ids.tsv.gz",
     output:
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",

@@ -8,8 +8,8 @@ for cohort in SIMULATED:
         name:
             f"simulate_{cohort}"
         input:
-            genes="<resources>/gene_ids.tsv.gz",
-            signatures="<resources>/signatures/signatures.tsv",
+            genes=f"{RESOURCES}/gene_ids.tsv.gz",
+            signatures=f"{RESOURCES}/signatures/signatures.tsv",
             sets=SHIPPED_SETS,
         output:
             simulated_files(cohort),
