@@ -95,7 +95,7 @@ def harmonise(
     file = expression.file
     names, blanks = link.sample_names(expression.samples, file=file)
     warnings = [*expression.warnings, *blanks]
-    tables, patients, unused = _align(names, clinical_tables, spec, file)
+    tables, patients, unused = _align(names, clinical_tables, spec, expression)
     warnings += unused
     obs, stated = _observations(names, patients, tables, spec, warnings)
     keep, flow = _filter(obs, patients, tables.frames, spec, excluded_patients, file)
@@ -146,7 +146,10 @@ def harmonise(
 
 
 def _align(
-    names: list[str], frames: Mapping[str, pd.DataFrame], spec: Mapping[str, Any], file: str
+    names: list[str],
+    frames: Mapping[str, pd.DataFrame],
+    spec: Mapping[str, Any],
+    expression: Expression,
 ) -> tuple[clinical.Tables, list[str | None], list[str]]:
     """Join every clinical table; tables by sample first, since one may name the patients."""
     options = {table["name"]: table for table in spec["clinical"]}
@@ -160,7 +163,9 @@ def _align(
     patients: list[str | None] = []
     for to in ("sample", "patient"):
         if to == "patient":
-            patients = link.patients(names, spec["sample_to_patient"], aligned, files, file=file)
+            patients = link.patients(
+                names, spec["sample_to_patient"], aligned, files, file=expression.file
+            )
         for name, option in options.items():
             if option["join"]["to"] != to:
                 continue
@@ -169,7 +174,8 @@ def _align(
                 names if to == "sample" else patients,
                 option["join"],
                 table_file=files[name],
-                expression_file=file,
+                expression_file=expression.file,
+                genes=expression.genes,
                 place=f"clinical.{places[name]}.join",
             )
             if n_unused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def tcga_sample_type(name: str) -> str | None:
 
 def join(
     table: pd.DataFrame, keys: Sequence[str | None], rule: Mapping[str, Any], *,
-    table_file: str, expression_file: str, place: str,
+    table_file: str, expression_file: str, place: str, genes: Collection[str] = (),
 ) -> tuple[pd.DataFrame, int]:  # fmt: skip
     """Align a clinical table with the samples.
 
@@ -113,6 +113,8 @@ def join(
         Per sample the sample name or patient id, whichever the rule asks for.
     rule
         ``join`` of the table in the cohort file.
+    genes
+        Gene ids of the expression file, to recognise a matrix read the other way round.
 
     Returns
     -------
@@ -150,6 +152,11 @@ def join(
         position.setdefault(key, row)
     rows = np.array([position.get(key, -1) if key is not None else -1 for key in wanted])
     if not (rows >= 0).any():
+        if set(own) & {gene.strip()[:cut] for gene in genes}:
+            raise InputError(
+                f"{expression_file}: its gene ids, not its samples, are in column "
+                f"{rule['column']!r} of {table_file}; turn expression.orientation round."
+            )
         shown = [repr(key) for key in dict.fromkeys(wanted) if key is not None][:_SHOWN]
         theirs = [repr(key) for key in dict.fromkeys(own)][:_SHOWN]
         raise InputError(

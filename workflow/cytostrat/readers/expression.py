@@ -40,16 +40,21 @@ class Expression:
     warnings: tuple[str, ...] = ()
 
 
-def narrow(block: np.ndarray) -> np.ndarray:
-    """Return float32 where whole numbers survive it, otherwise float64.
+def narrow(values: np.ndarray) -> np.ndarray:
+    """Return float32 where every whole number survives it, otherwise the values as they are.
 
     Decimal numbers are measurements with fewer digits than float32 holds.
     """
+    if values.dtype == np.float32:
+        return values
+    out = np.empty(values.shape, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        small = block.astype(np.float32)
-        whole = np.isfinite(block) & (block == np.rint(block))
-        exact = np.array_equal(small[whole].astype(np.float64), block[whole])
-    return small if exact and not (np.isinf(small) & np.isfinite(block)).any() else block
+        for row, small in zip(values, out, strict=True):
+            small[:] = row
+            whole = np.isfinite(row) & (row == np.rint(row))
+            if (small[whole] != row[whole]).any() or (np.isinf(small) & np.isfinite(row)).any():
+                return values
+    return out
 
 
 def stack(parts: Sequence[Expression]) -> Expression:

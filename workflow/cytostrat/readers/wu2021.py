@@ -214,7 +214,7 @@ def _matrix(bundle: _Bundle, n_genes: int, n_cells: int) -> sparse.csr_matrix:
             if end > n_entries:
                 raise InputError(f"{where}: has more than the {n_entries} entries it announces.")
             if (
-                not (1 <= gene.min() and gene.max() <= n_genes and 1 <= cell.min())
+                not (gene.min() >= 1 and gene.max() <= n_genes and cell.min() >= 1)
                 or cell.max() > n_cells
             ):
                 raise InputError(f"{where}: an entry lies outside the matrix; get it again.")

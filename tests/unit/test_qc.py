@@ -1,0 +1,65 @@
+"""Shared patients leave, expected numbers hold, and the controls say what they see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cytostrat import qc
+from cytostrat.errors import InputError
+from tests.cohort_files import run, write
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    return run(write(tmp_path))[0]
+
+
+def test_patients_of_earlier_cohorts_leave_as_rows_of_the_flow(cohort) -> None:
+    earlier = {"first": ["small:S1", "other:S2"], "second": {"small:S1", "small:S3"}}
+    kept, flow, _ = qc.check(cohort, earlier)
+    assert kept.obs_names.tolist() == ["S2", "S4"]
+    assert flow[["reason", "n_in", "n_out"]].to_numpy().tolist() == [
+        ["patient is in first", 4, 3],
+        ["patient is in second", 3, 2],
+    ]
+    assert cohort.n_obs == 4
+    with pytest.raises(InputError, match="every patient is already in first"):
+        qc.check(cohort, {"first": set(cohort.obs["patient"])})
+
+
+def test_controls_by_hand(cohort) -> None:
+    # ERBB2: positives 9.5 and 8.5, negatives 5.5 and 5.0; ESR1: positives 8.25 and 9.25
+    _, _, rows = qc.check(cohort, {})
+    assert rows[["endpoint", "signature", "estimate", "n", "n_case"]].to_numpy().tolist() == [
+        ["er", "ESR1", 1.0, 4, 2],
+        ["her2", "ERBB2", 1.0, 4, 2],
+    ]
+    assert set(rows["scale"]) == {"auc"}
+
+
+def test_swapped_groups_are_a_warning_and_an_absent_gene_a_note(cohort) -> None:
+    cohort.obs["her2"] = ["negative", "positive", "positive", "negative"]
+    cohort.obs["er"] = np.nan
+    kept, _, rows = qc.check(cohort[:, ["ERBB2", "IL1B"]].copy(), {})
+    assert "ERBB2 separates HER2 status with an AUC of only 0.00" in " ".join(
+        kept.uns["provenance"]["warnings"]
+    )
+    assert rows.set_index("endpoint").loc["er", "note"] == "ESR1 is not measured"
+    assert np.isnan(rows.set_index("endpoint").loc["er", "estimate"])
+
+
+def test_expected_numbers_are_enforced_and_their_absence_is_said(cohort) -> None:
+    right = {"n": 4, "groups": {"her2": {"positive": 2, "missing": 0}}}
+    assert not any("unverified" in note for note in _warnings(cohort, right))
+    assert any("unverified" in note for note in _warnings(cohort, {}))
+    with pytest.raises(InputError, match=r"expected.n is 5, but 4 samples"):
+        qc.check(cohort, {}, expected={"n": 5})
+    with pytest.raises(InputError, match=r"her2.positive is 3, but 2.*negative 2, positive 2"):
+        qc.check(cohort, {}, expected={"groups": {"her2": {"positive": 3}}})
+    with pytest.raises(InputError, match="'herr2', which is no canonical column"):
+        qc.check(cohort, {}, expected={"groups": {"herr2": {"positive": 3}}})
+
+
+def _warnings(cohort, expected):
+    return qc.check(cohort, {}, expected=expected)[0].uns["provenance"]["warnings"]
