@@ -1,0 +1,391 @@
+"""From groups of samples to Effects rows: the one way every contrast takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.errors import EstimationError
+from cytostrat.stats import Estimates, notes, power
+from cytostrat.stats.design import Design, covariate_design
+from cytostrat.stats.effect_size import hedges_g
+from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
+from cytostrat.stats.linear import adjusted_difference, adjusted_estimate, group_r2
+from cytostrat.stats.permutation import empirical_p
+from cytostrat.stats.rank import SEPARATION_NOTE, auc
+
+PRIMARY = "primary"
+ALL_GENES = "all genes"
+RESIDUAL_FREEDOM = 10
+OWN_COVARIATE = "not estimated: the score is the covariate itself"
+
+NullScores = Callable[[str, str], np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """Covariates of one adjusted row.
+
+    Parameters
+    ----------
+    covariates
+        Columns of the clinical frame, or names of covariate signatures.
+    name
+        As it stands in the Effects table.
+    """
+
+    covariates: tuple[str, ...]
+    name: str
+
+    @classmethod
+    def of(cls, covariates: Sequence[str], *, mediator: bool = False) -> Adjustment:
+        """Return the adjustment named by its covariates, ``er+age``."""
+        name = "+".join(covariates) + (" (mediator)" if mediator else "")
+        return cls(tuple(covariates), name)
+
+    def without(self, *dropped: str) -> tuple[Adjustment, ...]:
+        """Return the adjustment for the other covariates, as none or one element."""
+        left = tuple(name for name in self.covariates if name not in dropped)
+        return (Adjustment.of(left),) if left else ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two groups of samples under one question.
+
+    Parameters
+    ----------
+    question, stratum, contrast, her2_rule, gene_filter
+        As they stand in the Effects table.
+    case
+        Per sample 1.0 (first group), 0.0 (second group) or NaN (in neither).
+    adjustments
+        The adjusted rows beside the crude ones.
+    names
+        What the two groups are called in notes.
+    note
+        Said on every row.
+    with_auc
+        Whether the AUC is wanted beside g.
+    """
+
+    question: str
+    stratum: str
+    contrast: str
+    case: pd.Series
+    adjustments: tuple[Adjustment, ...] = ()
+    names: tuple[str, str] = ("positive", "negative")
+    her2_rule: str = PRIMARY
+    gene_filter: str = ALL_GENES
+    note: str = ""
+    with_auc: bool = True
+
+
+@dataclass(frozen=True)
+class CohortScores:
+    """What every row of one cohort shares.
+
+    Parameters
+    ----------
+    name
+        Name of the cohort.
+    clinical
+        Canonical clinical columns, index sample.
+    values
+        Samples x (signature, method), NaN where a sample has no score.
+    signature_notes
+        Signature to the note that all its rows carry.
+    min_group
+        Fewest samples in the smaller group.
+    crude_note
+        Note of all rows without adjustment.
+    covariates
+        Method to a frame samples x covariate names, made from scores of that method.
+    covariate_signatures
+        Covariate name to the signature it is the score of.
+    null_scores
+        (signature, method) to scores of matched random sets, samples x sets, rows as in
+        `clinical`; None where there are none.
+    """
+
+    name: str
+    clinical: pd.DataFrame
+    values: pd.DataFrame
+    signature_notes: Mapping[str, str]
+    min_group: int = 5
+    crude_note: str = ""
+    covariates: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    covariate_signatures: Mapping[str, str] = field(default_factory=dict)
+    null_scores: NullScores | None = None
+
+    @property
+    def fewest(self) -> int:
+        """Fewest samples per group for which anything is estimated."""
+        return max(self.min_group, 2)
+
+    def frame(self, method: str) -> pd.DataFrame:
+        """Return clinical columns and the covariate scores of the method, which come first."""
+        own = self.covariates.get(method)
+        if own is None:
+            return self.clinical
+        return pd.concat([self.clinical.drop(columns=own.columns, errors="ignore"), own], axis=1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Columns of one method that have scores in the same samples.
+
+    Parameters
+    ----------
+    method
+        Name of the method.
+    keys
+        (signature, method) of each column.
+    scored
+        Shape (samples,), True where the columns have a score.
+    values
+        Shape (samples, columns).
+    """
+
+    method: str
+    keys: pd.MultiIndex
+    scored: np.ndarray
+    values: np.ndarray
+
+    def part(self, columns: np.ndarray) -> Block:
+        """Return the block of the chosen columns."""
+        return Block(self.method, self.keys[columns], self.scored, self.values[:, columns])
+
+
+def blocks(values: pd.DataFrame) -> Iterator[Block]:
+    """Yield the columns method by method, those with scores in the same samples together."""
+    for method in values.columns.unique(level=1):
+        chosen = values.loc[:, values.columns.get_level_values(1) == method]
+        numbers = chosen.to_numpy()
+        finite = np.isfinite(numbers)
+        _, pattern = np.unique(finite, axis=1, return_inverse=True)
+        pattern = pattern.reshape(-1)
+        for number in range(pattern.max() + 1):
+            columns = pattern == number
+            yield Block(
+                method, chosen.columns[columns], finite[:, columns][:, 0], numbers[:, columns]
+            )
+
+
+def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[pd.DataFrame]:
+    """Yield the crude and adjusted Effects rows of one comparison."""
+    member = comparison.case.notna().to_numpy()
+    for block in blocks(cohort.values):
+        rows = member & block.scored
+        yield from _crude(cohort, comparison, block, rows)
+        for adjustment in comparison.adjustments:
+            own = block.keys.get_level_values(0).isin(
+                [cohort.covariate_signatures.get(name, "") for name in adjustment.covariates]
+            )
+            if own.any():
+                yield _empty_adjusted(
+                    cohort, comparison, adjustment, block.part(own), rows, OWN_COVARIATE
+                )
+            if not own.all():
+                yield _adjusted(cohort, comparison, adjustment, block.part(~own), rows)
+
+
+def _case(comparison: Comparison, rows: np.ndarray) -> np.ndarray:
+    return comparison.case.to_numpy()[rows] == 1
+
+
+def _too_small(cohort: CohortScores, comparison: Comparison, block: Block, case: np.ndarray) -> str:
+    if not block.scored.any():
+        return "not estimated: no sample has a score"
+    counts = (int(case.sum()), int((~case).sum()))
+    for name, count in zip(comparison.names, counts, strict=True):
+        if count < cohort.fewest:
+            return f"not estimated: {count} samples are {name}, at least {cohort.fewest} are needed"
+    return ""
+
+
+def _crude(
+    cohort: CohortScores, comparison: Comparison, block: Block, rows: np.ndarray
+) -> Iterator[pd.DataFrame]:
+    case, values = _case(comparison, rows), block.values[rows]
+    small = _too_small(cohort, comparison, block, case)
+    if small:
+        empty = nothing(len(block.keys), case)
+        for scale in ("hedges_g", "auc") if comparison.with_auc else ("hedges_g",):
+            yield effect_rows(cohort, comparison, block.keys, empty, scale, note=small)
+        return
+    n1, n0 = int(case.sum()), int((~case).sum())
+    g, area = hedges_g(values, case), auc(values, case)
+    flat = np.isnan(g.estimate)
+    yield effect_rows(
+        cohort, comparison, block.keys, g, "hedges_g",
+        p=np.where(flat, np.nan, area.p),
+        note=np.where(flat, "not estimated: the score does not vary inside the groups", ""),
+        power_limit=power.detectable_g(n1, n0),
+        null_p=_null_p(
+            cohort, block, g.estimate, rows, lambda null: hedges_g(null, case).estimate
+        ),
+    )  # fmt: skip
+    if comparison.with_auc:
+        separated = np.where(np.isin(area.estimate, (0.0, 1.0)), SEPARATION_NOTE, "")
+        yield effect_rows(
+            cohort, comparison, block.keys, area, "auc", note=separated,
+            power_limit=power.detectable_auc(n1, n0),
+        )  # fmt: skip
+
+
+def _empty_adjusted(
+    cohort: CohortScores,
+    comparison: Comparison,
+    adjustment: Adjustment,
+    block: Block,
+    rows: np.ndarray,
+    note: str,
+) -> pd.DataFrame:
+    return effect_rows(
+        cohort, comparison, block.keys, nothing(len(block.keys), _case(comparison, rows)),
+        "adjusted_g", adjustment=adjustment.name, note=note,
+    )  # fmt: skip
+
+
+def _adjusted(
+    cohort: CohortScores,
+    comparison: Comparison,
+    adjustment: Adjustment,
+    block: Block,
+    rows: np.ndarray,
+) -> pd.DataFrame:
+    def empty(note: str, used: np.ndarray) -> pd.DataFrame:
+        return _empty_adjusted(cohort, comparison, adjustment, block, used, note)
+
+    small = _too_small(cohort, comparison, block, _case(comparison, rows))
+    if small:
+        return empty(small, rows)
+    try:
+        design = covariate_design(cohort.frame(block.method)[rows], adjustment.covariates)
+    except EstimationError as error:
+        return empty(f"not estimated: {error}", rows)
+    used = np.zeros_like(rows)
+    used[np.flatnonzero(rows)[design.complete]] = True
+    case = _case(comparison, used)
+    small = _too_small(cohort, comparison, block, case)
+    if small:
+        return empty(notes.join(small, design.notes), used)
+    if len(case) - design.matrix.shape[1] - 2 < RESIDUAL_FREEDOM:
+        text = f"not estimated: fewer than {RESIDUAL_FREEDOM} residual degrees of freedom"
+        return empty(notes.join(text, design.notes), used)
+    covariates = design.matrix if design.matrix.shape[1] else None
+    try:
+        fitted = adjusted_difference(block.values[used], case, covariates)
+    except EstimationError:
+        text = "not estimated: the covariates repeat each other or the groups"
+        return empty(notes.join(text, design.notes), used)
+    return effect_rows(
+        cohort, comparison, block.keys, fitted, "adjusted_g", adjustment=adjustment.name,
+        note=notes.join(design.notes, _low_coverage(cohort, adjustment)),
+        power_limit=_adjusted_limit(case, design),
+        null_p=_null_p(
+            cohort, block, fitted.estimate, used,
+            lambda null: adjusted_estimate(null, case, covariates),
+        ),
+    )  # fmt: skip
+
+
+def _adjusted_limit(case: np.ndarray, design: Design) -> float:
+    r2 = group_r2(case, design.matrix) if design.matrix.shape[1] else 0.0
+    return power.detectable_g(int(case.sum()), int((~case).sum()), r2=r2)
+
+
+def _low_coverage(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
+    return [
+        f"coverage of the covariate {name} is low"
+        for name in adjustment.covariates
+        if cohort.covariate_signatures.get(name, "") in cohort.signature_notes
+    ]
+
+
+def _null_p(
+    cohort: CohortScores,
+    block: Block,
+    estimate: np.ndarray,
+    rows: np.ndarray,
+    estimator: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return the empirical p of each column against the random sets matched to it."""
+    out = np.full(len(block.keys), np.nan)
+    if cohort.null_scores is None:
+        return out
+    for column, (signature, method) in enumerate(block.keys):
+        null = cohort.null_scores(signature, method)
+        if null is not None and np.isfinite(estimate[column]):
+            out[column] = empirical_p(estimate[column], estimator(null[rows]))
+    return out
+
+
+def nothing(columns: int, case: np.ndarray) -> Estimates:
+    """Return missing estimates that still say how many samples there were."""
+    missing = np.full(columns, np.nan)
+    return Estimates(
+        missing, missing, missing, missing, missing, n=len(case), n_case=int(case.sum())
+    )
+
+
+def effect_rows(
+    cohort: CohortScores,
+    comparison: Comparison,
+    keys: pd.MultiIndex,
+    estimates: Estimates,
+    scale: str,
+    *,
+    endpoint: str = "",
+    adjustment: str = "none",
+    p: np.ndarray | None = None,
+    power_limit: float = np.nan,
+    null_p: np.ndarray | float = np.nan,
+    note: str | np.ndarray = "",
+) -> pd.DataFrame:
+    """Return one Effects row per column of `keys`, with all notes that belong to it."""
+    tested = estimates.p if p is None else p
+    own = np.broadcast_to(np.asarray(note, dtype=object), (len(keys),))
+    crude = cohort.crude_note if adjustment == "none" else ""
+    signatures = keys.get_level_values(0)
+    return pd.DataFrame(
+        {
+            "cohort": cohort.name,
+            "question": comparison.question,
+            "endpoint": endpoint,
+            "stratum": comparison.stratum,
+            "signature": signatures,
+            "method": keys.get_level_values(1),
+            "contrast": comparison.contrast,
+            "her2_rule": comparison.her2_rule,
+            "gene_filter": comparison.gene_filter,
+            "adjustment": adjustment,
+            "n": estimates.n,
+            "n_case": estimates.n_case,
+            "events": np.nan,
+            "estimate": estimates.estimate,
+            "scale": scale,
+            "se": estimates.se,
+            "low": estimates.low,
+            "high": estimates.high,
+            "p": tested,
+            "family": "",
+            "q": np.nan,
+            "null_p": null_p,
+            "power_limit": np.where(np.isnan(estimates.estimate), np.nan, power_limit),
+            "note": [
+                notes.join(
+                    text,
+                    UNDERFLOW_NOTE if value == SMALLEST_P else "",
+                    comparison.note,
+                    crude,
+                    cohort.signature_notes.get(signature, ""),
+                )
+                for text, value, signature in zip(own, tested, signatures, strict=True)
+            ],
+        }
+    )
