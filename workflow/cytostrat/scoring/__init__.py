@@ -6,21 +6,38 @@ says what the scores may be compared with. `score` is the entry for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cytostrat.errors import ScoringError
+from cytostrat.scoring import aucell as _aucell
+from cytostrat.scoring import gsva as _gsva
 from cytostrat.scoring import singscore as _singscore
 from cytostrat.scoring import ssgsea as _ssgsea
-from cytostrat.scoring.genelists import GeneLists, Sets, gene_lists
+from cytostrat.scoring import ucell as _ucell
+from cytostrat.scoring import zscore as _zscore
+from cytostrat.scoring.genelists import Sets, gene_lists
+from cytostrat.scoring.ranking import Ranked, rank
 from cytostrat.scoring.records import Method
 
-METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in (_ssgsea, _singscore)}
+_SCORERS: dict[str, Callable[..., np.ndarray]] = {
+    "ssgsea": _ssgsea.ssgsea,
+    "singscore": _singscore.singscore,
+    "ucell": _ucell.ucell,
+    "zscore": _zscore.zscore,
+    "gsva": _gsva.gsva,
+    "aucell": _aucell.aucell,
+}
 
-__all__ = ["METHODS", "Method", "percentile", "score"]
+METHODS: dict[str, Method] = {
+    module.METHOD.name: module.METHOD
+    for module in (_ssgsea, _singscore, _ucell, _zscore, _gsva, _aucell)
+}
+
+__all__ = ["METHODS", "Method", "Ranked", "percentile", "rank", "score"]
 
 
 def score(
@@ -31,7 +48,6 @@ def score(
     method: str,
     threads: int = 1,
     samples: Sequence[str] | None = None,
-    unknown: Collection[str] = (),
     **options: Any,
 ) -> pd.DataFrame:
     """Score gene sets in every sample.
@@ -40,7 +56,7 @@ def score(
     ----------
     matrix
         Samples x genes, dense or CSR, float32 or float64, on the scale that the method needs
-        (`Method.needs`). NaN: not measured in that sample.
+        (`Method.needs`), or the `Ranked` of it. NaN: not measured in that sample.
     genes
         Gene symbols of the columns, without duplicates.
     sets
@@ -51,16 +67,14 @@ def score(
         Number of threads.
     samples
         Names of the rows; 0, 1, ... if not given.
-    unknown
-        Signatures whose genes may move either way (singscore only); they have no down genes.
     options
         Further keywords of the method.
 
     Returns
     -------
     pandas.DataFrame
-        Samples x signatures, float64. NaN where no gene of the signature is measured in the
-        sample.
+        Samples x signatures, float64. NaN where a list of the signature has no gene measured in
+        the sample.
 
     Raises
     ------
@@ -71,7 +85,7 @@ def score(
     """
     if method not in METHODS:
         raise ScoringError(
-            f"Scoring method {method!r} is not known; choose among {', '.join(sorted(METHODS))}."
+            f"Scoring method {method!r} is not known; choose among {', '.join(METHODS)}."
         )
     if matrix.shape[1] != len(genes):
         raise ScoringError(
@@ -79,38 +93,8 @@ def score(
             "samples and columns are genes."
         )
     lists = gene_lists(genes, sets)
-    if method == "ssgsea":
-        values = _ssgsea.ssgsea(matrix, lists, threads=threads, **options)
-        combined = _difference(values, lists)
-    else:
-        folded = _unknown_lists(lists, unknown)
-        values = _singscore.singscore(
-            matrix, lists, threads=threads, unknown=frozenset(folded), **options
-        )
-        combined = _singscore.combine(values, lists, folded)
-    return pd.DataFrame(combined, index=samples, columns=list(lists.names))
-
-
-def _unknown_lists(lists: GeneLists, unknown: Collection[str]) -> set[int]:
-    folded = set()
-    for name, up, down in zip(lists.names, lists.up, lists.down, strict=True):
-        if name in unknown:
-            if down >= 0:
-                raise ScoringError(
-                    f"Signature {name!r} is of unknown direction and names down genes; put all "
-                    "its genes in one list."
-                )
-            folded.add(int(up))
-    return folded
-
-
-def _side(values: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Scores of each signature's up (or down) list, 0 where it has none."""
-    return np.where(owner >= 0, values[:, np.maximum(owner, 0)], 0.0)
-
-
-def _difference(values: np.ndarray, lists: GeneLists) -> np.ndarray:
-    return _side(values, lists.up) - _side(values, lists.down)
+    values = _SCORERS[method](matrix, lists, threads=threads, **options)
+    return pd.DataFrame(values, index=samples, columns=list(lists.names))
 
 
 def percentile(scores: pd.DataFrame) -> pd.DataFrame:

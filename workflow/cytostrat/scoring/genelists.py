@@ -43,6 +43,28 @@ class GeneLists:
         """Number of genes of each list that the matrix has."""
         return np.diff(self.indptr)
 
+    def side(self, values: np.ndarray, owner: np.ndarray, absent: float = 0.0) -> np.ndarray:
+        """Spread list values over signatures.
+
+        Parameters
+        ----------
+        values
+            Samples x lists.
+        owner
+            `up` or `down`.
+        absent
+            Value of a signature that has no such list.
+        """
+        if not values.shape[1]:
+            return np.full((values.shape[0], len(owner)), absent)
+        return np.where(owner >= 0, values[:, np.maximum(owner, 0)], absent)
+
+    def difference(self, values: np.ndarray) -> np.ndarray:
+        """Up minus down of each signature, from list values (samples x lists)."""
+        if (self.down < 0).all():
+            return values if len(self.up) == values.shape[1] else self.side(values, self.up)
+        return self.side(values, self.up) - self.side(values, self.down)
+
 
 def column_of(genes: Sequence[str]) -> dict[str, int]:
     """Return the column of each gene.

@@ -8,12 +8,17 @@ Values are compared by bit pattern: an IEEE number becomes an unsigned integer o
 by flipping its sign bit (or, where negative, all bits). 32 bits take three passes of 11 bits.
 A 64-bit value is sorted by its upper half first; the few runs that share it are sorted by their
 lower half. In a sparse row only the stored values are sorted, the zeros being one tie.
+
+Beside its average rank a gene can be given the spread of its tie (highest minus lowest rank that
+the tied genes share), from which every other tie rule follows: the lowest rank, doubled, is
+``ranks - spread``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,17 +104,15 @@ def _order_lower(a, b, n, lower, hist):
 
 
 @compiled
-def _assign(a, n, lower, wide, n_zero, minimum, out):
-    """Write doubled ranks of the sorted genes; returns the doubled rank of the zeros."""
+def _assign(a, n, lower, wide, n_zero, ranks, spread):
+    """Write doubled average ranks, and spreads where asked for, of the sorted genes."""
     low = np.uint64(0xFFFFFFFF)
     zero = np.uint64(0x80000000)
     shift = 0
-    negative = n
     start = 0
     while start < n:
         upper = a[start] >> np.uint64(32)
         if shift == 0 and n_zero > 0 and upper >= zero:
-            negative = start
             shift = n_zero
         stop = start + 1
         if wide:
@@ -119,16 +122,19 @@ def _assign(a, n, lower, wide, n_zero, minimum, out):
         else:
             while stop < n and a[stop] >> np.uint64(32) == upper:
                 stop += 1
-        rank = 2 * (start + shift + 1) if minimum else start + stop + 1 + 2 * shift
+        rank = start + stop + 1 + 2 * shift
         for i in range(start, stop):
-            out[a[i] & low] = rank
+            ranks[a[i] & low] = rank
+        if spread.shape[0]:
+            for i in range(start, stop):
+                spread[a[i] & low] = stop - start - 1
         start = stop
-    return 2 * (negative + 1) if minimum else 2 * negative + n_zero + 1
 
 
 @compiled
-def _rank_dense_32(bits, minimum, ranks, counts):
+def _rank_dense_32(bits, ranks, spread, counts):
     n_genes = bits.shape[1]
+    tied = spread.shape[1] > 0
     a = np.empty(n_genes, np.uint64)
     b = np.empty(n_genes, np.uint64)
     lower = np.empty(0, np.uint32)
@@ -149,14 +155,15 @@ def _rank_dense_32(bits, minimum, ranks, counts):
             n += 1
         if n:
             _radix(a, b, 0, n, hist)
-        _assign(a, n, lower, False, 0, minimum, ranks[row])
+        _assign(a, n, lower, False, 0, ranks[row], spread[row if tied else 0])
         counts[row] = n
     return FINITE
 
 
 @compiled
-def _rank_dense_64(bits, minimum, ranks, counts):
+def _rank_dense_64(bits, ranks, spread, counts):
     n_genes = bits.shape[1]
+    tied = spread.shape[1] > 0
     a = np.empty(n_genes, np.uint64)
     b = np.empty(n_genes, np.uint64)
     lower = np.empty(n_genes, np.uint32)
@@ -183,13 +190,13 @@ def _rank_dense_64(bits, minimum, ranks, counts):
         if n:
             _radix(a, b, 0, n, hist)
             _order_lower(a, b, n, lower, hist)
-        _assign(a, n, lower, True, 0, minimum, ranks[row])
+        _assign(a, n, lower, True, 0, ranks[row], spread[row if tied else 0])
         counts[row] = n
     return FINITE
 
 
 @compiled
-def _rank_csr_32(indptr, indices, bits, minimum, ranks, counts):
+def _rank_csr_32(indptr, indices, bits, ranks, spread, counts):
     n_genes = ranks.shape[1]
     a = np.empty(n_genes, np.uint64)
     b = np.empty(n_genes, np.uint64)
@@ -219,7 +226,7 @@ def _rank_csr_32(indptr, indices, bits, minimum, ranks, counts):
             n += 1
         if n:
             _radix(a, b, 0, n, hist)
-        _fill_csr(indptr, indices, row, a, n, n_missing, lower, False, minimum, ranks, counts)
+        _fill_csr(indptr, indices, row, a, n, n_missing, lower, False, ranks, spread, counts)
         if n_missing:
             for i in range(indptr[row], indptr[row + 1]):
                 if bits[i] & np.uint32(0x7FFFFFFF) > np.uint32(0x7F800000):
@@ -228,7 +235,7 @@ def _rank_csr_32(indptr, indices, bits, minimum, ranks, counts):
 
 
 @compiled
-def _rank_csr_64(indptr, indices, bits, minimum, ranks, counts):
+def _rank_csr_64(indptr, indices, bits, ranks, spread, counts):
     n_genes = ranks.shape[1]
     a = np.empty(n_genes, np.uint64)
     b = np.empty(n_genes, np.uint64)
@@ -263,7 +270,7 @@ def _rank_csr_64(indptr, indices, bits, minimum, ranks, counts):
         if n:
             _radix(a, b, 0, n, hist)
             _order_lower(a, b, n, lower, hist)
-        _fill_csr(indptr, indices, row, a, n, n_missing, lower, True, minimum, ranks, counts)
+        _fill_csr(indptr, indices, row, a, n, n_missing, lower, True, ranks, spread, counts)
         if n_missing:
             for i in range(indptr[row], indptr[row + 1]):
                 if bits[i] & ~sign > infinite:
@@ -272,69 +279,119 @@ def _rank_csr_64(indptr, indices, bits, minimum, ranks, counts):
 
 
 @compiled
-def _fill_csr(indptr, indices, row, a, n, n_missing, lower, wide, minimum, ranks, counts):
+def _fill_csr(indptr, indices, row, a, n, n_missing, lower, wide, ranks, spread, counts):
     n_genes = ranks.shape[1]
     n_zero = n_genes - n - n_missing
     negative = 0
     while negative < n and a[negative] >> np.uint64(63) == 0:
         negative += 1
-    ranks[row, :] = 2 * (negative + 1) if minimum else 2 * negative + n_zero + 1
-    _assign(a, n, lower, wide, n_zero, minimum, ranks[row])
+    tied = spread.shape[1] > 0
+    ranks[row, :] = 2 * negative + n_zero + 1
+    if tied:
+        spread[row, :] = n_zero - 1
+    _assign(a, n, lower, wide, n_zero, ranks[row], spread[row if tied else 0])
     counts[row] = n_genes - n_missing
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """A matrix whose genes are ranked; takes the place of the matrix in rank-based scorers.
+
+    Parameters
+    ----------
+    ranks
+        int32, samples x genes: twice the average rank, 0 where the gene is NaN.
+    spread
+        int32, samples x genes: highest minus lowest rank of the gene's tie; no rows or columns
+        where it was not asked for.
+    counts
+        int64, samples: number of genes ranked.
+    """
+
+    ranks: np.ndarray
+    spread: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples and genes."""
+        return self.ranks.shape
+
+    def rows(self, start: int, stop: int) -> Ranked:
+        """Return some of the samples."""
+        spread = self.spread[start:stop] if self.spread.size else self.spread
+        return Ranked(self.ranks[start:stop], spread, self.counts[start:stop])
+
+
 def rows_of(matrix: Any, start: int, stop: int) -> Any:
-    """Return rows as a C-ordered float array, or as a CSR matrix, without copying if possible."""
+    """Return rows as a C-ordered float array, as CSR or ranked, without copying if possible."""
+    if isinstance(matrix, Ranked):
+        return matrix.rows(start, stop)
     block = matrix[start:stop]
-    if sparse.issparse(block):
-        block = block.tocsr()
-        if block.dtype not in (np.float32, np.float64):
-            block = block.astype(np.float64)
-        return block
-    block = np.asarray(block)
+    block = block.tocsr() if sparse.issparse(block) else np.asarray(block)
     if block.dtype not in (np.float32, np.float64):
         block = block.astype(np.float64)
-    return np.ascontiguousarray(block)
+    return block if sparse.issparse(block) else np.ascontiguousarray(block)
 
 
-def rank_rows(block: Any, *, minimum: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def rank_rows(block: Any, *, tied: bool = False) -> Ranked:
     """Rank the genes within each row.
 
     Parameters
     ----------
     block
-        Samples x genes, float32 or float64, C-ordered array or CSR.
-    minimum
-        Give tied genes the lowest of their ranks in place of the average.
-
-    Returns
-    -------
-    ranks
-        int32, samples x genes: twice the ascending rank, 0 where the gene is NaN.
-    counts
-        int64, samples: number of genes ranked.
+        Samples x genes, float32 or float64, C-ordered array or CSR; or ranked already.
+    tied
+        Find the spread of ties as well.
 
     Raises
     ------
+    InfiniteValueError
+        A value is infinite; it holds the row within the block.
     ScoringError
-        A value is infinite; the message starts with the row within the block.
+        The block is ranked already and its spreads were not kept.
     """
+    if isinstance(block, Ranked):
+        if tied and block.ranks.size and not block.spread.size:
+            raise ScoringError("The ranking holds no spread of ties; rank again with tied=True.")
+        return block
     ranks = np.empty(block.shape, dtype=np.int32)
+    spread = np.empty(block.shape if tied else (1, 0), dtype=np.int32)
     counts = np.empty(block.shape[0], dtype=np.int64)
     integer = np.uint32 if block.dtype == np.float32 else np.uint64
     if sparse.issparse(block):
         kernel = _rank_csr_32 if integer is np.uint32 else _rank_csr_64
-        status = _call_csr(kernel, block, integer, minimum, ranks, counts)
+        status = _call_csr(kernel, block, integer, ranks, spread, counts)
         if status == UNSORTED:
             block = block.copy()
             block.sum_duplicates()
-            status = _call_csr(kernel, block, integer, minimum, ranks, counts)
+            status = _call_csr(kernel, block, integer, ranks, spread, counts)
     else:
         kernel = _rank_dense_32 if integer is np.uint32 else _rank_dense_64
-        status = kernel(block.view(integer), minimum, ranks, counts)
+        status = kernel(block.view(integer), ranks, spread, counts)
     if status != FINITE:
         raise InfiniteValueError(int(status))
-    return ranks, counts
+    return Ranked(ranks, spread, counts)
+
+
+def rank(matrix: Any, *, tied: bool = False, threads: int = 1) -> Ranked:
+    """Rank the genes within each sample once, for use by several scorers.
+
+    Needs 4 bytes per value of the matrix, 8 with `tied`. See `rank_rows`.
+    """
+    ranks = np.empty(matrix.shape, dtype=np.int32)
+    spread = np.empty(matrix.shape if tied else (1, 0), dtype=np.int32)
+    counts = np.empty(matrix.shape[0], dtype=np.int64)
+
+    def work(block: Any, start: int, stop: int) -> None:
+        part = rank_rows(block, tied=tied)
+        ranks[start:stop] = part.ranks
+        counts[start:stop] = part.counts
+        if tied:
+            spread[start:stop] = part.spread
+
+    for_blocks(matrix, work, threads=threads)
+    return Ranked(ranks, spread, counts)
 
 
 class InfiniteValueError(ScoringError):
@@ -346,11 +403,16 @@ class InfiniteValueError(ScoringError):
 
 
 def _call_csr(
-    kernel: Callable, block: Any, integer: Any, minimum: bool, ranks: np.ndarray, counts: np.ndarray
+    kernel: Callable,
+    block: Any,
+    integer: Any,
+    ranks: np.ndarray,
+    spread: np.ndarray,
+    counts: np.ndarray,
 ) -> int:
     indptr = block.indptr.astype(np.int64, copy=False)
     indices = block.indices.astype(np.int32, copy=False)
-    return kernel(indptr, indices, block.data.view(integer), minimum, ranks, counts)
+    return kernel(indptr, indices, block.data.view(integer), ranks, spread, counts)
 
 
 def _blocks(n_rows: int) -> Iterator[tuple[int, int]]:

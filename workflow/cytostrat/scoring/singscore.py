@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
+from cytostrat.errors import ScoringError
 from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
 from cytostrat.scoring.ranking import for_blocks, rank_rows
@@ -20,36 +22,38 @@ METHOD = Method(
     comparable_sets=True,
     comparable_cohorts=True,
     up_down="sum of the centred up score and of the centred, reversed down score",
-    ties="lowest rank, as upstream; average on request",
+    ties="lowest of their ranks, as upstream; average on request",
     missing=(
         "genes absent from the matrix are left out of the set; a gene that is NaN in a sample is "
         "left out of that sample's ranking and of its set"
     ),
     meaning=(
-        "Mean rank of the set's genes in the sample, scaled to -0.5 (all at the bottom) to 0.5 "
-        "(all at the top), or -1 to 1 where the set has up and down genes: compare samples and "
-        "cohorts measured on the same genes, and sets of the same kind."
+        "Mean rank of the set's genes in the sample, scaled to run from -0.5 (all at the bottom) "
+        "to 0.5 (all at the top), or -1 to 1 with up and down genes: compare samples and cohorts "
+        "measured on the same genes, and sets of the same kind."
     ),
 )
 
 
 @compiled
-def _mean_ranks(ranks, counts, indptr, members, folded, out):
+def _mean_ranks(ranks, spread, counts, indptr, members, folded, lowest_of_tie, out):
     """Mean rank of each list, scaled by its lowest and highest possible values."""
-    n_genes = ranks.shape[1]
-    histogram = np.empty(2 * n_genes + 2, np.int64)
+    any_folded = folded.any()
+    histogram = np.empty(2 * ranks.shape[1] + 2 if any_folded else 0, np.int64)
     for row in range(ranks.shape[0]):
         n = counts[row]
-        rank = ranks[row]
         centre = 0
-        if folded.any():
-            centre = _centre(rank, n, histogram)
+        if any_folded:
+            centre = _centre(ranks[row], spread[row if lowest_of_tie else 0], n, histogram)
         for item in range(out.shape[1]):
             k = 0
             total = 0
             for i in range(indptr[item], indptr[item + 1]):
-                doubled = rank[members[i]]
+                gene = members[i]
+                doubled = np.int64(ranks[row, gene])
                 if doubled > 0:
+                    if lowest_of_tie:
+                        doubled -= spread[row, gene]
                     k += 1
                     total += abs(doubled - centre) if folded[item] else doubled
             size = k // 2 if folded[item] else k
@@ -57,26 +61,25 @@ def _mean_ranks(ranks, counts, indptr, members, folded, out):
             if k == 0 or background == size:
                 out[row, item] = np.nan
             else:
-                lowest = (size + 1) / 2.0
-                out[row, item] = (0.5 * total / k - lowest) / (background - size)
+                out[row, item] = (0.5 * total / k - (size + 1) / 2.0) / (background - size)
 
 
 @compiled
-def _centre(rank, n, histogram):
-    """Twice the median of the ranks, rounded up to a whole rank."""
+def _centre(ranks, spread, n, histogram):
+    """Twice the median of the ranks, the median being rounded up to a whole rank."""
     histogram[:] = 0
-    for gene in range(rank.shape[0]):
-        histogram[rank[gene]] += 1
-    histogram[0] = 0
+    for gene in range(ranks.shape[0]):
+        if ranks[gene] > 0:
+            lowest = ranks[gene] - spread[gene] if spread.shape[0] else ranks[gene]
+            histogram[lowest] += 1
     lower = -1
     seen = 0
     for doubled in range(histogram.shape[0]):
         seen += histogram[doubled]
-        if lower < 0 and seen >= (n + 1) // 2:
+        if lower < 0 and 2 * seen >= n:
             lower = doubled
-        if seen >= n // 2 + 1:
-            median = (lower + doubled) / 4.0
-            return 2 * np.int64(np.ceil(median))
+        if 2 * seen > n:
+            return 2 * np.int64(np.ceil((lower + doubled) / 4.0))
     return 0
 
 
@@ -85,66 +88,76 @@ def singscore(
     lists: GeneLists,
     *,
     threads: int = 1,
-    unknown: frozenset[int] = frozenset(),
+    unknown: Collection[str] = (),
     ties: str = "min",
 ) -> np.ndarray:
-    r"""Score every gene list in every sample, between 0 and 1.
+    r"""Score every signature in every sample.
 
     A list of :math:`k` among :math:`n` measured genes with mean ascending rank :math:`\bar R` has
 
     .. math::
 
-       s = \frac{\bar R - (k + 1) / 2}{n - k}.
+       s = \frac{\bar R - (k + 1) / 2}{n - k}
 
-    A list of unknown direction is scored with :math:`|R - \lceil \mathrm{median}(R) \rceil|` in
-    place of :math:`R`, :math:`\lfloor k/2 \rfloor` in place of :math:`k` and
-    :math:`\lceil n/2 \rceil` in place of :math:`n`.
+    between 0 and 1. The signature's score is :math:`s_{up} - 1/2`, plus :math:`1/2 - s_{down}`
+    where it has down genes. A signature of unknown direction is scored with
+    :math:`|R - \lceil \mathrm{median}(R) \rceil|` in place of :math:`R`,
+    :math:`\lfloor k/2 \rfloor` in place of :math:`k` and :math:`\lceil n/2 \rceil` in place of
+    :math:`n`, and is not centred.
 
     Parameters
     ----------
     matrix
-        Samples x genes, dense or CSR. NaN: not measured, left out of that sample.
+        Samples x genes, dense, CSR or ranked. NaN: not measured, left out of that sample.
     lists
         Gene lists, see `cytostrat.scoring.genelists`.
     threads
         Number of threads.
     unknown
-        Numbers of the lists whose direction is not known.
+        Signatures whose genes may move either way; they have no down genes.
     ties
         ``min`` or ``average``: rank of tied genes.
 
     Returns
     -------
     numpy.ndarray
-        Samples x lists. NaN where none of the list's genes is measured in the sample.
+        Samples x signatures. NaN where none of a list's genes is measured in the sample.
 
     Raises
     ------
     ScoringError
-        A value is infinite.
+        A value is infinite, `ties` is not known, or a signature of unknown direction has down
+        genes.
 
     References
     ----------
     doi:10.1186/s12859-018-2435-4
     """
-    n_lists = len(lists.declared)
-    out = np.empty((matrix.shape[0], n_lists))
-    folded = np.isin(np.arange(n_lists), sorted(unknown))
+    if ties not in ("min", "average"):
+        raise ScoringError(f"singscore knows no ties {ties!r}; use 'min' or 'average'.")
+    either = np.isin(np.array(lists.names, dtype=object), list(unknown))
+    if (either & (lists.down >= 0)).any():
+        name = lists.names[int(np.argmax(either & (lists.down >= 0)))]
+        raise ScoringError(
+            f"Signature {name!r} is of unknown direction and names down genes; put all its genes "
+            "in one list."
+        )
+    out = np.empty((matrix.shape[0], len(lists.declared)))
+    folded = np.isin(np.arange(out.shape[1]), lists.up[either])
 
     def work(block: Any, start: int, stop: int) -> None:
-        ranks, counts = rank_rows(block, minimum=ties == "min")
-        _mean_ranks(ranks, counts, lists.indptr, lists.members, folded, out[start:stop])
+        ranked = rank_rows(block, tied=ties == "min")
+        _mean_ranks(
+            ranked.ranks,
+            ranked.spread,
+            ranked.counts,
+            lists.indptr,
+            lists.members,
+            folded,
+            ties == "min",
+            out[start:stop],
+        )
 
     for_blocks(matrix, work, threads=threads)
-    return out
-
-
-def combine(values: np.ndarray, lists: GeneLists, unknown: frozenset[int]) -> np.ndarray:
-    """Centre the list scores and add up and reversed down; unknown directions stay uncentred."""
-    out = np.zeros((values.shape[0], len(lists.names)))
-    has_up, has_down = lists.up >= 0, lists.down >= 0
-    centred = np.array([up not in unknown for up in lists.up])
-    out[:, has_up] += values[:, lists.up[has_up]]
-    out[:, has_up & centred] -= 0.5
-    out[:, has_down] += 0.5 - values[:, lists.down[has_down]]
-    return out
+    up = lists.side(out, lists.up, absent=0.5) - np.where(either, 0.0, 0.5)
+    return up + (0.5 - lists.side(out, lists.down, absent=0.5))

@@ -61,7 +61,7 @@ def _scores(ranks, counts, indptr, members, power, out):
 
 
 def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0.25) -> np.ndarray:
-    r"""Score every gene list in every sample.
+    r"""Score every signature in every sample.
 
     With :math:`R_g` the ascending rank (average over ties) of gene :math:`g` among the
     :math:`n` genes measured in a sample and a list :math:`S` of :math:`k` of them,
@@ -72,12 +72,13 @@ def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0
             - \frac{n (n + 1) / 2 - \sum_S R_g}{n - k},
 
     which is the sum over all positions of the difference of the two running sums. With ties it
-    is the walk that passes tied genes together, each position taking their mean step.
+    is the walk that passes tied genes together, each position taking their mean step. A
+    signature's score is that of its up genes minus that of its down genes.
 
     Parameters
     ----------
     matrix
-        Samples x genes, dense or CSR. NaN: not measured, left out of that sample.
+        Samples x genes, dense, CSR or ranked. NaN: not measured, left out of that sample.
     lists
         Gene lists, see `cytostrat.scoring.genelists`.
     threads
@@ -88,8 +89,8 @@ def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0
     Returns
     -------
     numpy.ndarray
-        Samples x lists, between -n and n. NaN where none of the list's genes is measured in the
-        sample, or the list holds all of them.
+        Samples x signatures, a list's score being between -n and n. NaN where none of a list's
+        genes is measured in the sample, or the list holds all that are measured.
 
     Raises
     ------
@@ -105,8 +106,8 @@ def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0
     power = (np.arange(2 * n_genes + 1) / 2.0) ** weight
 
     def work(block: Any, start: int, stop: int) -> None:
-        ranks, counts = rank_rows(block)
-        _scores(ranks, counts, lists.indptr, lists.members, power, out[start:stop])
+        ranked = rank_rows(block)
+        _scores(ranked.ranks, ranked.counts, lists.indptr, lists.members, power, out[start:stop])
 
     for_blocks(matrix, work, threads=threads)
-    return out
+    return lists.difference(out)
