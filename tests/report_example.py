@@ -194,7 +194,7 @@ def pooled(effects: pd.DataFrame) -> pd.DataFrame:
         weight = 1 / group["se"].astype(float) ** 2
         estimate = float((weight * group["estimate"]).sum() / weight.sum())
         half = 1.96 / np.sqrt(weight.sum())
-        for model in ("random effects", "fixed effect"):
+        for model in ("random", "fixed"):
             out.append(
                 dict.fromkeys(tables.POOLED.columns)
                 | dict(zip(keys, key, strict=True))

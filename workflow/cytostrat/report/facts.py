@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cytostrat.report import palette, wording
+from cytostrat.stats.controls import failed_cohorts
 from cytostrat.tables import ENDPOINTS
 
 if TYPE_CHECKING:
@@ -141,25 +142,28 @@ def her2_effect(inputs: ReportInputs, signature: str, cohort: str, *, adjusted: 
     )  # fmt: skip
 
 
+MODELS = {"random": "random effects", "fixed": "fixed effect"}
+
+
 def pooled_models(frame: pd.DataFrame) -> pd.DataFrame:
     """Order pooled rows of one question so that the row to be read comes first.
 
-    Random effects are the answer from three cohorts on; with two the fixed-effect row is shown,
-    because the variance between two cohorts cannot be known.
+    Random effects are the answer from three cohorts on; with two the fixed-effect row is read,
+    because the variance between two cohorts can't be known. A row of one cohort is left out: it
+    repeats that cohort's estimate.
     """
-    if frame.empty:
-        return frame
-    random = frame["model"].str.contains("random", case=False)
-    few = pd.to_numeric(frame["k"], errors="coerce").fillna(0).lt(3)
-    return (
-        frame.assign(_rank=(random == few).astype(int))
-        .sort_values(["_rank", "model"], kind="stable")
-        .drop(columns="_rank")
+    k = pd.to_numeric(frame["k"], errors="coerce").fillna(0)
+    frame, k = frame[k.ge(2)], k[k.ge(2)]
+    second = frame["model"].eq("random") == k.lt(3)
+    order = pd.DataFrame({"second": second, "model": frame["model"]}).sort_values(
+        ["second", "model"], kind="stable"
     )
+    return frame.loc[order.index]
 
 
-def pooled_effect(inputs: ReportInputs, signature: str, *, adjusted: bool,
-                  stratum: str = "all") -> pd.Series | None:  # fmt: skip
+def pooled_effect(
+    inputs: ReportInputs, signature: str, *, adjusted: bool, stratum: str = "all"
+) -> pd.Series | None:
     """Return the pooled HER2 contrast to be read first, or nothing."""
     rows = main_rows(
         inputs.pooled, question="her2", signature=signature, stratum=stratum, method=inputs.method,
@@ -249,7 +253,8 @@ def _response(obs: pd.DataFrame, record: Mapping[str, Any]) -> dict[str, Any] | 
 
 
 def control_failed(inputs: ReportInputs, cohort: str) -> list[str]:
-    """Return the positive controls that a cohort failed: lower 95 % limit of the AUC <= 0.7."""
-    rows = select(inputs.effects, cohort=cohort, question="control", scale="auc")
-    low = pd.to_numeric(rows["low"], errors="coerce")
-    return sorted(set(rows.loc[low.le(0.7), "signature"].astype(str)))
+    """Return the positive controls that a cohort failed."""
+    rows = select(inputs.effects, cohort=cohort, question="control")
+    return sorted(
+        {str(row["signature"]) for _, row in rows.iterrows() if failed_cohorts(row.to_frame().T)}
+    )

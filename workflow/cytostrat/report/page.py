@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -12,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from cytostrat.report import facts, sections, tables_html, wording
+from cytostrat.report import explore, facts, sections, tables_html, wording
 from cytostrat.report.facts import ReportInputs
 
 DEFAULT_TITLE = "IL1, interferon and IL-2 signatures by HER2 status"
@@ -77,6 +78,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         if len(frame)
     }
     simulated = inputs.any_simulated()
+    explored = explore.context(inputs, z_scores)
     cards = sections.therapy_cards(inputs)
     title = str(inputs.config.get("title") or DEFAULT_TITLE)
     return {
@@ -107,6 +109,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
             },
             simulated=simulated,
         ),
+        "explore": explored,
+        "meta": tables_html.pack(json.dumps(_meta(inputs), separators=(",", ":")).encode()),
         "versions": dict(inputs.versions),
         "commands": list(inputs.commands),
         "therapies": cards,
@@ -117,7 +121,22 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
             ("signatures", "Signatures"),
             ("quality", "Quality and methods"),
             ("tables", "Tables"),
+            *([("explore", "Explore")] if explored else []),
         ],
+    }
+
+
+def _meta(inputs: ReportInputs) -> dict[str, Any]:
+    """Return what the script needs to know of signatures: title, genes, where described."""
+    return {
+        "signatures": {
+            sig.name: {
+                "title": wording.visible(sig.title),
+                "genes": [*sig.up, *sig.down],
+                "anchor": sections.anchor(inputs, sig.name),
+            }
+            for sig in inputs.signatures.values()
+        }
     }
 
 
@@ -161,11 +180,12 @@ def environment() -> jinja2.Environment:
 
 def _render(context: Mapping[str, Any]) -> str:
     script = _asset("report.js")
+    scripts = [script, *(context["explore"] or {"scripts": []})["scripts"]]
     # Only scripts that are part of the file may run, and nothing may be loaded from anywhere.
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src {_hash(script)}",
+            f"script-src {' '.join(map(_hash, scripts))}",
             "style-src 'unsafe-inline'",
             "img-src data: blob:",
             "base-uri 'none'",

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cytostrat.report import facts, figures, palette, wording
 from cytostrat.report.facts import ReportInputs, select
+from cytostrat.stats.controls import GOOD_FROM, PASS_ABOVE
 
 AMPLICON_FREE = "without amplicon core"
 
@@ -131,7 +132,7 @@ def limits(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[s
         "as a predictor in a trial that allots the drug; an association with outcome is prognostic."
     )
     axes = {sig.axis for sig in inputs.signatures.values()}
-    if any(axis.upper().startswith("IL1") for axis in axes):
+    if "IL1" in axes:
         out.append(
             "What the IL1 signature of Wu 2018 itself does. Its gene list is not at hand; two "
             "surrogates stand in for it, and an IL1 statement needs both to agree in sign. In bulk "
@@ -318,7 +319,7 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
         row = adjusted if adjusted is not None else crude
         rows.append(
             {
-                "cohort": f"Pooled, {row['model']}",
+                "cohort": f"Pooled, {facts.MODELS[row['model']]}",
                 "simulated": bool(inputs.simulated),
                 "n": wording.plural(int(row["k"]), "cohort"),
                 "crude": crude,
@@ -390,10 +391,8 @@ def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
             adjustment=inputs.adjustment if adjusted else "none",
         )  # fmt: skip
         for _, row in facts.pooled_models(pooled).iterrows():
-            rows.append(
-                _forest_row(row, heading, str(row["model"]), f"k = {wording.count(row['k'])}",
-                            hollow=hollow, pooled=True)
-            )  # fmt: skip
+            label, k = f"Pooled, {facts.MODELS[row['model']]}", f"k = {wording.count(row['k'])}"
+            rows.append(_forest_row(row, heading, label, k, hollow=hollow, pooled=True))
     if not any(wording.finite(row["estimate"]) for row in rows):
         return None
     title = inputs.signatures[name].title
@@ -493,10 +492,10 @@ def controls(inputs: ReportInputs) -> list[dict[str, Any]]:
         low = row["low"]
         if not wording.finite(low):
             state, text = "none", "not estimated"
-        elif float(low) <= 0.7:
-            state, text = "bad", "failed: lower limit at or below 0.7"
-        elif float(row["estimate"]) < 0.9:
-            state, text = "open", "passed, labels of limited quality (AUC below 0.9)"
+        elif float(low) <= PASS_ABOVE:
+            state, text = "bad", f"failed: lower limit at or below {PASS_ABOVE}"
+        elif float(row["estimate"]) < GOOD_FROM:
+            state, text = "open", f"passed, labels of limited quality (AUC below {GOOD_FROM})"
         else:
             state, text = "good", "passed"
         out.append(
