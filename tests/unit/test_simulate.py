@@ -220,8 +220,8 @@ def test_confounding_zero_makes_er_independent_of_her2():
     [
         ("IL1", -0.55),
         ("IFN-II", 0.45),
-        # 0.75 directly and 0.35 of the effect on interferon gamma
-        ("IFN-I", 0.75 + 0.35 * 0.45),
+        # 0.85 directly and 0.35 of the effect on interferon gamma
+        ("IFN-I", 0.85 + 0.35 * 0.45),
         ("IL2", 0.2),
         ("TGFB", 0.0),
     ],

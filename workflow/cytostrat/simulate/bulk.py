@@ -55,9 +55,9 @@ class Design:
 DESIGNS: dict[str, Design] = {
     design.name: design
     for design in (
-        Design("demo_rnaseq_counts", "counts", 240, 0.16, 4, {"OS": 17, "PFI": 16}, (1, 9)),
-        Design("demo_rnaseq_fpkm", "fpkm", 280, 0.14, 2, {"OS": 17, "RFS": 17}, (3, 8)),
-        Design("demo_array", "array", 200, 0.4, 3, {"OS": 17, "RFS": 18}, (4, 20)),
+        Design("demo_rnaseq_counts", "counts", 280, 0.16, 4, {"OS": 17, "PFI": 16}, (1, 9)),
+        Design("demo_rnaseq_fpkm", "fpkm", 300, 0.15, 2, {"OS": 17, "RFS": 17}, (3, 8)),
+        Design("demo_array", "array", 240, 0.4, 3, {"OS": 17, "RFS": 18}, (4, 20)),
     )
 }
 
@@ -78,6 +78,9 @@ class SimulatedCohort:
         Planted truth, columns of `cytostrat.simulate.truth.COLUMNS`.
     latents
         One row per sample: identity, true status and every factor.
+    level
+        Samples x (axes and signatures): the level that a score of each can measure, see
+        `cytostrat.simulate.truth.levels`.
     """
 
     name: str
@@ -85,6 +88,7 @@ class SimulatedCohort:
     clinical: Mapping[str, dialects.TextTable]
     truth: pd.DataFrame
     latents: pd.DataFrame = field(repr=False)
+    level: pd.DataFrame = field(repr=False)
 
     def files(self) -> dict[str, bytes]:
         """Return file name to content; ``.gz`` names are to be compressed by the writer."""
@@ -184,6 +188,7 @@ def simulate_cohort(
         dialect(people, samples, rng),
         planted,
         samples.loc[:, [*leading, *rest]].reset_index(drop=True),
+        truth.levels(model, samples, signatures).set_axis(samples["sample"].to_numpy()),
     )
 
 

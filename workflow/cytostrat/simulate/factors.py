@@ -54,7 +54,7 @@ class Effects:
 PLANTED = Effects(
     her2={
         "IL1": -0.55,
-        "IFN-I": 0.75,
+        "IFN-I": 0.85,
         "IFN-II": 0.45,
         "IL2": 0.2,
         "TGFB": 0.0,

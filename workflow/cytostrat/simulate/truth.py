@@ -187,10 +187,13 @@ def _survival(patients: Patients, endpoint: str) -> dict[str, np.ndarray]:
     """Log hazard ratios of every level, crude and given what else is planted."""
     event = patients.times[f"{endpoint}_event"].to_numpy()
     time = patients.times[f"{endpoint}_time"].to_numpy()
-    columns = patients.latents[["proliferation", "age10"]].to_numpy()
+    er, proliferation, age = (
+        patients.latents[name].to_numpy() for name in ("er", "proliferation", "age10")
+    )
     covariates = {
         "none": np.empty((len(event), 0)),
-        "stage+proliferation+age": np.column_stack([patients.stage, columns]),
+        "er+age": np.column_stack([er, age]),
+        "stage+proliferation+age": np.column_stack([patients.stage, proliferation, age]),
     }
     return {
         name: log_hazard_ratios(patients.level.to_numpy(), given, time, event)
