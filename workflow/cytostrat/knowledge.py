@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cytostrat.errors import ConfigError
+from cytostrat.signatures import Signature
 from cytostrat.validation import load_yaml, validate
 
 Entry = dict[str, Any]
+LITERATURE = "literature"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,71 @@ def read_therapies(path: str | Path, *, signatures: Collection[str]) -> Therapie
         named = [statement["document"] for statement in entry["statements"]]
         _known(path, f"therapies.{name}.statements", named, documents, "document")
     return Therapies(documents=documents, therapies=therapies)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Content of the claims file.
+
+    Parameters
+    ----------
+    rule
+        The verdict rule: `alpha`, `null_alpha`, `equivalence` and `large` by scale,
+        `min_cohorts`.
+    claims
+        Claim id to its entry, in file order; `signatures` holds the names in full, those of
+        `axes` first.
+    """
+
+    rule: Entry
+    claims: dict[str, Entry]
+
+
+def read_claims(
+    path: str | Path, *, signatures: Mapping[str, Signature], therapies: Therapies
+) -> Claims:
+    """Read the claims file and resolve its axes to signatures.
+
+    Parameters
+    ----------
+    path
+        YAML file of schema ``claims``.
+    signatures
+        Name to signature; an axis stands for all its primary ones.
+    therapies
+        Content of the therapies file; claims name its documents and therapies.
+
+    Raises
+    ------
+    ConfigError
+        The file breaks its schema, an id occurs twice, an entry names a document, therapy,
+        axis or claim that doesn't exist, or a claim that can be tested has no signature.
+    """
+    content = validate(load_yaml(path), "claims", file=path)
+    claims = _by_id(content["claims"], path, "claims")
+    primary: dict[str, list[str]] = {}
+    for name, found in signatures.items():
+        if found.role == "primary":
+            primary.setdefault(found.axis, []).append(name)
+    for name, entry in claims.items():
+        key = f"claims.{name}"
+        documents = {*therapies.documents, LITERATURE}
+        _known(path, f"{key}.document", [entry["document"]], documents, "document")
+        _known(path, f"{key}.therapy", [entry["therapy"]], therapies.therapies, "therapy")
+        _known(path, f"{key}.disagrees_with", entry["disagrees_with"], claims, "claim")
+        _known(path, f"{key}.axes", entry["axes"], primary, "axis")
+        of_axes = [found for axis in entry["axes"] for found in primary[axis]]
+        entry["signatures"] = list(dict.fromkeys([*of_axes, *entry["signatures"]]))
+        if entry["testable"] and not entry["signatures"]:
+            raise ConfigError(
+                f"{path}: key {key} names no signature; give axes or signatures, or say "
+                "testable: false."
+            )
+        if entry["document"] == LITERATURE and not entry["source"]:
+            raise ConfigError(
+                f"{path}: key {key}.source is empty; a claim from the literature needs one."
+            )
+    return Claims(rule=content["rule"], claims=claims)
 
 
 def _by_id(entries: Iterable[Entry], path: str | Path, key: str) -> dict[str, Entry]:

@@ -1,0 +1,414 @@
+"""Judge the documents' claims, cohort by cohort and pooled, by one rule fixed in advance.
+
+Output: Verdicts (`cytostrat.tables.VERDICTS`), one row per claim, cohort and signature, and one
+per claim and signature with cohort `POOLED`. A claim that no data of this kind can test has one
+row with cohort `POOLED`.
+
+===================================== ========================================================
+verdict                               meaning
+===================================== ========================================================
+supported, contradicted               a direct test: the 95 % interval lies wholly on the
+                                      expected (other) side of the threshold, q is below alpha in
+                                      its declared family, and so is the random-set null p
+consistent, inconsistent              the same for a surrogate or an extrapolation
+no difference                         the 90 % interval lies inside the equivalence bound
+inconclusive                          none of these
+not testable                          no estimate, a measurement that can't be used, a crude
+                                      effect of a case-control cohort, a failed positive
+                                      control, or fewer cohorts than the rule asks for
+===================================== ========================================================
+
+Rules
+
+* Where a claim says that its signatures must agree, a decisive verdict stands only while the
+  estimates of all of them lie on the same side; without a usable estimate of each the claim is
+  not testable.
+* A direction that the document doesn't state (``either``) is met by any decisive difference.
+* An estimate that isn't compared with zero (`threshold`) has no p in the Effects table; its
+  p is the normal one of estimate, threshold and standard error, and q is Benjamini-Hochberg over
+  the claim's signatures.
+* A pooled row takes the random-effects model; its null p joins those of the cohorts by Fisher's
+  method.
+* ``reachable``: a large effect would have been seen with 80 % power, or an estimate of zero would
+  have passed as no difference.
+
+References
+----------
+Schuirmann 1987, doi:10.1007/BF01068419 (two one-sided tests); Fisher 1932 (joining p-values).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cytostrat import tables
+from cytostrat.errors import TableError
+from cytostrat.knowledge import Claims
+from cytostrat.stats import notes
+from cytostrat.stats.controls import failed_cohorts
+from cytostrat.stats.equivalence import tost_from_interval
+from cytostrat.stats.estimates import bounded_p
+from cytostrat.stats.multiplicity import benjamini_hochberg
+
+POOLED = "pooled"
+ANY = "any"
+PRIMARY = "primary"
+RANDOM = "random"
+NOT_TESTABLE = "not testable"
+INCONCLUSIVE = "inconclusive"
+NO_DIFFERENCE = "no difference"
+WORDS = {
+    "direct": ("supported", "contradicted"),
+    "surrogate": ("consistent", "inconsistent"),
+    "extrapolation": ("consistent", "inconsistent"),
+}
+VERDICT_VALUES = (
+    *WORDS["direct"],
+    *WORDS["surrogate"],
+    NO_DIFFERENCE,
+    INCONCLUSIVE,
+    NOT_TESTABLE,
+)
+_POWER_TO_HALF_WIDTH = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / stats.norm.ppf(0.975)
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """One estimate of a claim, or the reason why there is none.
+
+    `df` is that of the interval, infinite where the normal distribution or an unknown number
+    stands behind it, which makes the 90 % interval taken from it too wide rather than too narrow.
+    """
+
+    estimate: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    p: float = np.nan
+    q: float = np.nan
+    null_p: float = np.nan
+    scale: str = ""
+    power_limit: float = np.nan
+    df: float = np.inf
+    missing: str = ""
+
+
+def judge(
+    claims: Claims,
+    effects: pd.DataFrame,
+    pooled: pd.DataFrame,
+    *,
+    cohorts: Mapping[str, str],
+    method: str,
+) -> pd.DataFrame:
+    """Return the Verdicts table.
+
+    Parameters
+    ----------
+    claims
+        The claims and the rule, as read by `cytostrat.knowledge.read_claims`.
+    effects
+        Effects rows of all cohorts, families assigned.
+    pooled
+        Pooled rows, families assigned.
+    cohorts
+        Cohort to its kind, ``bulk`` or ``single_cell``; a claim looks at cohorts of its kind.
+    method
+        Primary scoring method, what a claim's method ``primary`` means.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Conforms to `cytostrat.tables.VERDICTS`, with the further columns ``hypothesis`` and
+        ``scale``.
+
+    Raises
+    ------
+    TableError
+        A claim selects several rows where it must select one.
+    """
+    failed = failed_cohorts(effects)
+    rows = []
+    for claim in claims.claims.values():
+        if not claim["testable"]:
+            rows.append(
+                _row(claim, POOLED, "", "", _Estimate(), NOT_TESTABLE, False, _untestable(claim))
+            )
+            continue
+        chosen = _chosen(effects, claim, method)
+        alike = [name for name, kind in cohorts.items() if kind == claim["kind"]]
+        for cohort in alike:
+            here = chosen[chosen["cohort"] == cohort]
+            found = _of_cohort(claim, here, cohort in failed)
+            rows.extend(_verdicts(claims.rule, claim, cohort, found, method))
+        left = chosen[chosen["cohort"].isin(set(alike) - failed)]
+        found = _of_pool(claims.rule, claim, _chosen(pooled, claim, method), left)
+        rows.extend(_verdicts(claims.rule, claim, POOLED, found, method))
+    return tables.VERDICTS.conform(
+        pd.DataFrame(rows, columns=[*tables.VERDICTS.columns, "hypothesis", "scale"])
+    )
+
+
+def _untestable(claim: Mapping[str, Any]) -> str:
+    return f"{claim['why']} It would take {claim['needs']}."
+
+
+def _chosen(table: pd.DataFrame, claim: Mapping[str, Any], method: str) -> pd.DataFrame:
+    """Return the rows that a claim is about, signatures and endpoints in its own order."""
+    mask = table["signature"].isin(claim["signatures"])
+    mask &= table["method"] == (method if claim["method"] == PRIMARY else claim["method"])
+    for column, wanted in claim["select"].items():
+        if wanted != ANY:
+            values = [wanted] if isinstance(wanted, str) else wanted
+            mask &= table[column].isin(values)
+    return table[mask]
+
+
+def _one(claim: Mapping[str, Any], rows: pd.DataFrame, where: str) -> pd.Series | None:
+    """Return the row to judge: with several endpoints the first that has an estimate.
+
+    Raises
+    ------
+    TableError
+        Several rows remain.
+    """
+    endpoints = claim["select"]["endpoint"]
+    if isinstance(endpoints, list):
+        for endpoint in endpoints:
+            here = rows[(rows["endpoint"] == endpoint) & rows["estimate"].notna()]
+            if len(here):
+                rows = here
+                break
+        else:
+            rows = rows.iloc[:1]
+    if len(rows) > 1:
+        differ = [name for name in tables.EFFECTS.key if name in rows and rows[name].nunique() > 1]
+        raise TableError(
+            f"Claim {claim['id']} selects {len(rows)} rows of {where}, which differ in "
+            f"{', '.join(differ)}; name the value of {differ[0] if differ else 'its key'} in its "
+            "select."
+        )
+    return None if rows.empty else rows.iloc[0]
+
+
+def _of_cohort(claim: Mapping[str, Any], rows: pd.DataFrame, failed: bool) -> dict[str, _Estimate]:
+    found = {}
+    for signature in claim["signatures"]:
+        row = _one(claim, rows[rows["signature"] == signature], "the Effects table")
+        if row is None:
+            found[signature] = _Estimate(missing=f"the cohort lacks {claim['needs']}")
+        elif not np.isfinite(row["estimate"]):
+            found[signature] = _Estimate(missing=row["note"] or "not estimated")
+        else:
+            found[signature] = _measured(row, _excluded(claim, row, failed))
+    return _against_threshold(claim, found, rows)
+
+
+def _excluded(claim: Mapping[str, Any], row: pd.Series, failed: bool) -> str:
+    """Return why a measured effect gives no verdict."""
+    note = str(row["note"])
+    if failed or notes.CONTROL_FAILED in note:
+        return "the cohort failed a positive control"
+    if notes.CASE_CONTROL in note:
+        return "it is a crude effect of a cohort sampled case-control"
+    if notes.UNUSABLE in note:
+        return "too few genes of the signature are measured"
+    if claim["threshold"] == 0 and pd.isna(row["p"]):
+        return f"it is a description without a test: {note}" if note else "it carries no test"
+    return ""
+
+
+def _measured(row: pd.Series, missing: str = "", **more: float) -> _Estimate:
+    numbers = {
+        name: float(row[name])
+        for name in ("estimate", "low", "high", "p", "q", "null_p", "power_limit")
+        if name in row and pd.notna(row[name])
+    }
+    return _Estimate(scale=str(row["scale"]), missing=missing, **(numbers | more))
+
+
+def _against_threshold(
+    claim: Mapping[str, Any], found: dict[str, _Estimate], rows: pd.DataFrame
+) -> dict[str, _Estimate]:
+    """Give estimates that aren't compared with zero their own p and q."""
+    threshold = claim["threshold"]
+    if threshold == 0:
+        return found
+    se = rows.drop_duplicates("signature").set_index("signature")["se"]
+    names = [name for name, one in found.items() if np.isfinite(one.estimate)]
+    p = np.array(
+        [
+            2 * stats.norm.sf(abs(found[name].estimate - threshold) / se[name])
+            if se[name] > 0
+            else np.nan
+            for name in names
+        ]
+    )
+    p = bounded_p(p)
+    return found | {
+        name: _Estimate(**(vars(found[name]) | {"p": float(own), "q": float(q)}))
+        for name, own, q in zip(names, p, benjamini_hochberg(p), strict=True)
+    }
+
+
+def _of_pool(
+    rule: Mapping[str, Any], claim: Mapping[str, Any], pooled: pd.DataFrame, effects: pd.DataFrame
+) -> dict[str, _Estimate]:
+    found = {}
+    least = rule["min_cohorts"]
+    for signature in claim["signatures"]:
+        rows = pooled[pooled["signature"] == signature]
+        most = int(rows["k"].max()) if len(rows) else 0
+        row = _one(
+            claim, rows[(rows["model"] == RANDOM) & (rows["k"] >= least)], "the Pooled table"
+        )
+        if claim["threshold"] != 0:
+            found[signature] = _Estimate(missing="this question is answered cohort by cohort")
+        elif row is None or not np.isfinite(row["estimate"]):
+            found[signature] = _Estimate(missing=f"k < {least}: {most} cohorts could be pooled")
+        else:
+            same = effects[
+                (effects["signature"] == signature) & (effects["endpoint"] == row["endpoint"])
+            ]
+            crude = sorted(same.loc[notes.carries(same["note"], notes.CASE_CONTROL), "cohort"])
+            found[signature] = _measured(
+                row,
+                f"it pools crude effects of cohorts sampled case-control: {', '.join(crude)}"
+                if crude
+                else "",
+                null_p=_joined(same),
+                df=float(row["k"]) - 1,
+            )
+    return found
+
+
+def _joined(effects: pd.DataFrame) -> float:
+    """Join the null p of the cohorts by Fisher's method; NaN where one of them has none."""
+    usable = effects[effects["estimate"].notna() & ~notes.carries(effects["note"], notes.UNUSABLE)]
+    p = usable["null_p"].to_numpy(dtype=float)
+    if p.size == 0 or np.isnan(p).any():
+        return float("nan")
+    return float(bounded_p(stats.chi2.sf(-2 * np.log(p).sum(), 2 * p.size)))
+
+
+def _verdicts(
+    rule: Mapping[str, Any],
+    claim: Mapping[str, Any],
+    cohort: str,
+    found: Mapping[str, _Estimate],
+    method: str,
+) -> Iterator[dict[str, Any]]:
+    apart = _disagreement(claim, found)
+    for signature, one in found.items():
+        if one.missing:
+            verdict, reachable, reason = NOT_TESTABLE, False, one.missing
+        else:
+            verdict, reason = _verdict(rule, claim, one)
+            reachable, how = _reachable(rule, one)
+            reason = f"{reason}; {how}"
+        if apart:
+            alone = {name for name, other in found.items() if other.missing}
+            if verdict != NOT_TESTABLE and alone:
+                verdict, reachable = NOT_TESTABLE, False
+            elif verdict not in (NOT_TESTABLE, NO_DIFFERENCE):
+                verdict = INCONCLUSIVE
+            reason = f"{apart}; {reason}"
+        own = method if claim["method"] == PRIMARY else claim["method"]
+        yield _row(claim, cohort, signature, own, one, verdict, reachable, reason)
+
+
+def _disagreement(claim: Mapping[str, Any], found: Mapping[str, _Estimate]) -> str:
+    """Return why signatures that must agree don't; empty where they do or needn't."""
+    if not claim["agree"] or len(found) < 2:
+        return ""
+    missing = [name for name, one in found.items() if one.missing]
+    if len(missing) == len(found):
+        return ""
+    if missing:
+        return f"all signatures must agree and {', '.join(missing)} can't be used"
+    above = {bool(one.estimate > claim["threshold"]) for one in found.values()}
+    return "" if len(above) == 1 else "the signatures that must agree differ in sign"
+
+
+def _verdict(rule: Mapping[str, Any], claim: Mapping[str, Any], one: _Estimate) -> tuple[str, str]:
+    """Return the verdict on one estimate, and why."""
+    threshold = claim["threshold"]
+    side = int(one.low > threshold) - int(one.high < threshold)
+    lacking = []
+    if side == 0:
+        lacking.append(f"the 95 % interval holds {threshold:g}")
+    if np.isnan(one.q):
+        lacking.append("it is in no declared family")
+    elif one.q >= rule["alpha"]:
+        lacking.append(f"q = {one.q:.2g}")
+    if claim["random_sets"] == "required":
+        if np.isnan(one.null_p):
+            lacking.append("it was not compared with random sets")
+        elif one.null_p >= rule["null_alpha"]:
+            lacking.append(f"random sets do as well (p = {one.null_p:.2g})")
+    bound = rule["equivalence"].get(one.scale) if threshold == 0 else None
+    if not lacking:
+        expected = {"positive": 1, "negative": -1, "either": side}[claim["expected"]]
+        word = WORDS[claim["relation"]][0 if side == expected else 1]
+        direction = "above" if side > 0 else "below"
+        small = bound is not None and _equivalent(one, bound)
+        text = f"the 95 % interval lies {direction} {threshold:g} and every further condition holds"
+        return word, text + (f", though the effect is smaller than {bound:g}" if small else "")
+    if bound is not None and _equivalent(one, bound):
+        return NO_DIFFERENCE, f"the 90 % interval lies within -{bound:g} and {bound:g}"
+    return INCONCLUSIVE, ", ".join(lacking)
+
+
+def _equivalent(one: _Estimate, bound: float) -> bool:
+    return tost_from_interval(one.low, one.high, df=one.df, bound=bound).equivalent
+
+
+def _reachable(rule: Mapping[str, Any], one: _Estimate) -> tuple[bool, str]:
+    """Return whether this n could have given any verdict but inconclusive, and how."""
+    half = (one.high - one.low) / 2
+    limit = one.power_limit if np.isfinite(one.power_limit) else half * _POWER_TO_HALF_WIDTH
+    large, bound = rule["large"].get(one.scale), rule["equivalence"].get(one.scale)
+    seen = large is not None and limit <= large
+    centred = bound is not None and tost_from_interval(-half, half, df=one.df, bound=bound)
+    flat = bool(centred and centred.equivalent)
+    parts = [f"effects from {limit:.2g} on would have been seen"]
+    parts.append(f"'no difference' {'could' if flat else 'could not'} have been shown")
+    return bool(seen or flat), ", ".join(parts)
+
+
+def _row(
+    claim: Mapping[str, Any],
+    cohort: str,
+    signature: str,
+    method: str,
+    one: _Estimate,
+    verdict: str,
+    reachable: bool,
+    reason: str,
+) -> dict[str, Any]:
+    return {
+        "claim": claim["id"],
+        "document": claim["document"],
+        "therapy": claim["therapy"],
+        "relation": claim["relation"],
+        "cohort": cohort,
+        "question": claim["select"]["question"] if claim["testable"] else "",
+        "signature": signature,
+        "method": method,
+        "estimate": one.estimate,
+        "low": one.low,
+        "high": one.high,
+        "p": one.p,
+        "q": one.q,
+        "null_p": one.null_p,
+        "verdict": verdict,
+        "reachable": reachable,
+        "reason": reason,
+        "hypothesis": claim["hypothesis"],
+        "scale": one.scale,
+    }
