@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,18 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def workflow(repository, tmp_path_factory) -> Workflow:
+def checkout(repository, tmp_path_factory) -> Path:
+    """A copy of what a run needs, which a test may edit and restore."""
+    copy = tmp_path_factory.mktemp("checkout") / "cytostrat"
+    for name in ("workflow", "config", "resources"):
+        shutil.copytree(
+            repository / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    shutil.copy2(repository / "Snakefile", copy / "Snakefile")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def workflow(checkout, tmp_path_factory) -> Workflow:
     """The workflow of this checkout, in a directory of its own."""
-    return Workflow(repository / "Snakefile", tmp_path_factory.mktemp("run"))
+    return Workflow(checkout / "Snakefile", tmp_path_factory.mktemp("run"))
