@@ -11,7 +11,7 @@ import pandas as pd
 from cytostrat.errors import EstimationError
 from cytostrat.stats import Estimates, notes, power
 from cytostrat.stats.design import Design, covariate_design
-from cytostrat.stats.effect_size import hedges_g
+from cytostrat.stats.effect_size import g_estimate, hedges_g
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.linear import adjusted_difference, adjusted_estimate, group_r2
 from cytostrat.stats.permutation import empirical_p
@@ -226,7 +226,7 @@ def _crude(
         note=np.where(flat, "not estimated: the score does not vary inside the groups", ""),
         power_limit=power.detectable_g(n1, n0),
         null_p=_null_p(
-            cohort, block, g.estimate, rows, lambda null: hedges_g(null, case).estimate
+            cohort, block, g.estimate, rows, lambda null: g_estimate(null, case)
         ),
     )  # fmt: skip
     if comparison.with_auc:

@@ -71,17 +71,13 @@ def hedges_g(values: np.ndarray, case: np.ndarray, *, level: float = 0.95) -> Es
     EstimationError
         A group holds fewer than two samples.
     """
-    cases, controls = split_groups(values, case)
-    n1, n0 = len(cases), len(controls)
+    g = g_estimate(values, case)
+    n1, n0 = int(np.sum(case)), int(np.sum(~case))
     df = n1 + n0 - 2
-    sd = pooled_sd(values, case)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        d = (cases.mean(axis=0) - controls.mean(axis=0)) / np.where(sd > 0, sd, np.nan)
     correction = small_sample_correction(df)
     scale = np.sqrt(1 / n1 + 1 / n0)
-    t = d / scale
+    t = g / correction / scale
     tail = (1 - level) / 2
-    g = correction * d
     return Estimates(
         estimate=g,
         se=np.sqrt(1 / n1 + 1 / n0 + g**2 / (2 * (n1 + n0))),
@@ -92,6 +88,16 @@ def hedges_g(values: np.ndarray, case: np.ndarray, *, level: float = 0.95) -> Es
         n_case=n1,
         df=df,
     )
+
+
+def g_estimate(values: np.ndarray, case: np.ndarray) -> np.ndarray:
+    """Return only the estimates of `hedges_g`, for thousands of random sets."""
+    cases, controls = split_groups(values, case)
+    sd = pooled_sd(values, case)
+    correction = small_sample_correction(len(cases) + len(controls) - 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        d = (cases.mean(axis=0) - controls.mean(axis=0)) / np.where(sd > 0, sd, np.nan)
+    return correction * d
 
 
 def permuted_g(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
