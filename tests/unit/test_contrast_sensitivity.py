@@ -253,7 +253,7 @@ def test_permuted_labels_centre_on_zero_or_on_what_er_alone_makes(planted):
     assert within.loc["amplicon", "p"] == pytest.approx(1 / 401)
     # ER lowers `real` by 0.5 and is rarer among HER2-positive tumours
     assert 0.08 < within.loc["real", "estimate"] < 0.25
-    assert abs(within.loc["myeloid", "estimate"]) < 0.05
+    assert abs(within.loc["myeloid", "estimate"]) < 0.08
     shuffled = clinical.sample(frac=1, random_state=1)
     again = contrast.permuted_effects(
         shuffled, long_scores(values), coverage_rows(NAMES), _signatures(),
