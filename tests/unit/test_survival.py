@@ -193,7 +193,7 @@ def test_random_sets_reject_at_the_stated_rate():
     table = effects(
         clinical.drop(columns="her2"),
         wide,
-        strata={"all": None},
+        strata={"all": {}},
         null_scores=lambda signature, method: rng.normal(size=(200, 99)),
     )
     for adjustment in ("none", "er+age"):
@@ -260,6 +260,21 @@ def test_missing_status_is_in_no_stratum_and_equivocal_is_no_covariate():
     assert np.isfinite(
         row(table, signature="s0", stratum="er_positive", adjustment="age")["estimate"]
     )
+
+
+def test_a_stratum_may_need_several_columns():
+    clinical, wide, _ = simulated(13)
+    both = (clinical["er"] == "positive") & (clinical["her2"] == "negative")
+    rule = {"er": "positive", "her2": "negative"}
+    table = effects(clinical, wide, strata={"luminal": rule, "treated": {"endocrine": "yes"}})
+    found = row(table, signature="s0", stratum="luminal", adjustment="age")
+    alone = effects(clinical[both], wide[both])
+    assert found["n"] == both.sum()
+    # per SD of the whole cohort, also inside the stratum
+    same = row(alone, signature="s0", adjustment="er+age")
+    ratio = wide["s0"].std() / wide.loc[both, "s0"].std()
+    assert found["estimate"] == pytest.approx(same["estimate"] * ratio)
+    assert "no patient of the stratum" in row(table, signature="s0", stratum="treated")["note"]
 
 
 def test_what_cannot_be_estimated_stays_with_its_reason():

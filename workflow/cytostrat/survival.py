@@ -69,12 +69,15 @@ from cytostrat.stats.survival_models import (
     score_test,
 )
 
-STRATA: dict[str, tuple[str, str] | None] = {
-    "all": None,
-    "her2_positive": ("her2", "positive"),
-    "her2_negative": ("her2", "negative"),
-    "er_positive": ("er", "positive"),
-    "er_negative": ("er", "negative"),
+Stratum = Mapping[str, str]
+"""Clinical column to the value that all members have; empty for everybody."""
+
+STRATA: dict[str, Stratum] = {
+    "all": {},
+    "her2_positive": {"her2": "positive"},
+    "her2_negative": {"her2": "negative"},
+    "er_positive": {"er": "positive"},
+    "er_negative": {"er": "negative"},
 }
 PROLIFERATION = "proliferation"
 DAYS_PER_YEAR = 365.25
@@ -134,7 +137,7 @@ def survival_effects(
     adjustment: Sequence[str] = ("er", "age"),
     richer: Sequence[Sequence[str]] = (),
     proliferation: pd.Series | None = None,
-    strata: Mapping[str, tuple[str, str] | None] = STRATA,
+    strata: Mapping[str, Stratum] = STRATA,
     null_scores: NullScores | None = None,
     events_per_term: int = 10,
     hazards_alpha: float = 0.05,
@@ -171,7 +174,7 @@ def survival_effects(
     proliferation
         Proliferation score per sample; adds the row of the primary adjustment plus it.
     strata
-        Name to (column, value); None stands for everybody.
+        Name to the values of its members, ``{"er": "positive", "endocrine": "yes"}``.
     null_scores
         (signature, method) to samples x random sets in the row order of `clinical`; asked once
         per signature and method.
@@ -282,7 +285,7 @@ def _models(
     cohort: _Cohort,
     endpoints: Sequence[str] | None,
     sets: Sequence[tuple[str, ...]],
-    strata: Mapping[str, tuple[str, str] | None],
+    strata: Mapping[str, Stratum],
 ) -> Iterator[_Model]:
     """Yield every model once: strata by adjustments, then the HER2 interaction."""
     clinical = cohort.clinical
@@ -290,13 +293,12 @@ def _models(
         follow = _follow(clinical, endpoint)
         for stratum, rule in strata.items():
             member = follow.usable
-            if rule is not None:
-                column, value = rule
+            for column, value in rule.items():
                 inside = clinical[column] == value if column in clinical else False
                 member = member & np.asarray(inside)
             done = set()
             for names in sets:
-                left = tuple(name for name in names if rule is None or name != rule[0])
+                left = tuple(name for name in names if name not in rule)
                 if left not in done:
                     done.add(left)
                     yield _Model("survival", endpoint, stratum, left, follow, member)
@@ -499,9 +501,7 @@ def _add_null_p(cohort: _Cohort, fits: Sequence[_Fit]) -> list[pd.DataFrame]:
                 if null is None:
                     break
                 observed = cohort.values[(signature, method)].to_numpy()
-                null = np.asfortranarray(
-                    np.column_stack([observed, null[cohort.positions]]), dtype=float
-                )
+                null = np.column_stack([observed, null[cohort.positions]])
             tested = score_test(
                 fit.risk, null, covariates=fit.covariates, modifier=fit.modifier, rows=fit.patients
             ).z

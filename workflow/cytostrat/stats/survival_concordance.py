@@ -57,7 +57,7 @@ def harrell_c(risk: RiskSets, scores: np.ndarray) -> np.ndarray:
 
 def _dense_ranks(values: np.ndarray) -> np.ndarray:
     """Return ranks from 1; values that differ by rounding error only share one."""
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     placed = values[order]
     width = _SAME_RISK * max(placed[-1] - placed[0], 0.0)
     ranks = np.empty(values.size, dtype=np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 CONVERGED, DIVERGED, SINGULAR = 0, 1, 2
+BLOCK = 32
 
 
 @njit(cache=True, nogil=True)
@@ -347,77 +348,105 @@ def null_model_terms(fixed, weight, event, start, fresh):
 def score_terms(
     scores, rows, modifier, weight, residual, expected, deviation, event, start, fresh, totals
 ):
-    """Score and information of many single columns beside a fitted model, one pass each.
+    """Score and information of many single columns beside a fitted model.
 
-    ``scores`` is models x anything, ``rows`` picks its entries in the order of the risk sets.
-    With a modifier m every model has the two columns s and s m. Returns the scale of each s,
-    the score vectors, the information with the covariates, and that of the columns themselves
-    (s s, s sm, sm sm), all for s centred and in units of its scale.
+    ``scores`` is anything x models, ``rows`` picks its rows in the order of the risk sets. With a
+    modifier m every model has the two columns s and s m. Returns the scale of each s, the score
+    vectors, the information with the covariates, and that of the columns themselves (s s, s sm,
+    sm sm), all for s centred and in units of its scale.
+
+    The innermost loops run over models, `BLOCK` at a time, so that they compile to vector
+    instructions and no sum is ever taken in another order.
     """
-    models, size = scores.shape[0], rows.size
+    size, models = rows.size, scores.shape[1]
     shared = deviation.shape[1]
     two = modifier.size > 0
     columns = 2 if two else 1
     scale = np.zeros(models)
-    score = np.zeros((models, columns))
-    mixed = np.zeros((models, columns, shared))
-    own = np.zeros((models, 3))
-    s = np.empty(size)
-    for model in range(models):
-        mean = 0.0
-        largest = 0.0
+    score = np.zeros((columns, models))
+    mixed = np.zeros((columns, shared, models))
+    own = np.zeros((3, models))
+    s = np.empty((size, BLOCK))
+    mean, spread, largest = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    run, tied = np.empty(BLOCK), np.empty(BLOCK)
+    run_m, tied_m = np.empty(BLOCK), np.empty(BLOCK)
+    for begin in range(0, models, BLOCK):
+        width = min(BLOCK, models - begin)
+        mean[:] = 0.0
+        largest[:] = 0.0
+        spread[:] = 0.0
         for row in range(size):
-            s[row] = scores[model, rows[row]]
-            mean += s[row]
-            largest = max(largest, np.abs(s[row]))
-        mean /= size
-        spread = 0.0
+            source = scores[rows[row], begin : begin + width]
+            for j in range(width):
+                s[row, j] = source[j]
+                mean[j] += s[row, j]
+                largest[j] = max(largest[j], np.abs(s[row, j]))
+        for j in range(width):
+            mean[j] /= size
         for row in range(size):
-            s[row] -= mean
-            spread += s[row] * s[row]
-        spread = np.sqrt(spread / size)
-        if not spread > 1e-10 * largest:
-            continue
-        scale[model] = spread
+            for j in range(width):
+                s[row, j] -= mean[j]
+                spread[j] += s[row, j] * s[row, j]
+        for j in range(width):
+            spread[j] = np.sqrt(spread[j] / size)
+            if spread[j] > 1e-10 * largest[j]:
+                scale[begin + j] = spread[j]
+                spread[j] = 1.0 / spread[j]
+            else:
+                spread[j] = 0.0
+        u, q = score[0, begin : begin + width], own[0, begin : begin + width]
         done = 0
-        run = 0.0
-        run_m = 0.0
         for group in range(fresh.size):
             if fresh[group]:
-                run = 0.0
-                run_m = 0.0
+                run[:] = 0.0
+                run_m[:] = 0.0
             deaths = 0
-            tied = 0.0
-            tied_m = 0.0
+            tied[:] = 0.0
+            tied_m[:] = 0.0
             for row in range(start[group], start[group + 1]):
-                value = s[row] / spread
-                part = weight[row] * value
-                run += part
-                score[model, 0] += value * residual[row]
-                own[model, 0] += value * value * expected[row]
+                here = s[row]
+                w, r, e = weight[row], residual[row], expected[row]
+                for j in range(width):
+                    here[j] *= spread[j]
+                    run[j] += w * here[j]
+                    u[j] += r * here[j]
+                    q[j] += e * here[j] * here[j]
                 for a in range(shared):
-                    mixed[model, 0, a] += value * deviation[row, a]
+                    d = deviation[row, a]
+                    target = mixed[0, a, begin : begin + width]
+                    for j in range(width):
+                        target[j] += d * here[j]
                 if event[row]:
                     deaths += 1
-                    tied += part
+                    for j in range(width):
+                        tied[j] += w * here[j]
                 if two:
                     m = modifier[row]
-                    run_m += part * m
-                    score[model, 1] += value * m * residual[row]
-                    own[model, 1] += value * value * m * expected[row]
-                    own[model, 2] += value * value * m * m * expected[row]
+                    for j in range(width):
+                        value = m * here[j]
+                        run_m[j] += w * value
+                        score[1, begin + j] += r * value
+                        own[1, begin + j] += e * here[j] * value
+                        own[2, begin + j] += e * value * value
                     for a in range(shared):
-                        mixed[model, 1, a] += value * m * deviation[row, a]
+                        d = deviation[row, a] * m
+                        for j in range(width):
+                            mixed[1, a, begin + j] += d * here[j]
                     if event[row]:
-                        tied_m += part * m
+                        for j in range(width):
+                            tied_m[j] += w * m * here[j]
             for k in range(deaths):
                 share = k / deaths
-                average = (run - share * tied) / totals[done]
-                own[model, 0] -= average * average
+                inverse = 1.0 / totals[done]
+                for j in range(width):
+                    average = (run[j] - share * tied[j]) * inverse
+                    q[j] -= average * average
                 if two:
-                    average_m = (run_m - share * tied_m) / totals[done]
-                    own[model, 1] -= average * average_m
-                    own[model, 2] -= average_m * average_m
+                    for j in range(width):
+                        average = (run[j] - share * tied[j]) * inverse
+                        average_m = (run_m[j] - share * tied_m[j]) * inverse
+                        own[1, begin + j] -= average * average_m
+                        own[2, begin + j] -= average_m * average_m
                 done += 1
     return scale, score, mixed, own
 

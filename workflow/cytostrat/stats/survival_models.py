@@ -445,8 +445,7 @@ def score_test(
     risk
         Risk sets of the n patients.
     scores
-        Shape (n, models), finite. In column order (``numpy.asfortranarray``, float64) it is
-        read in place, otherwise copied once.
+        Shape (n, models), finite; float32 and float64 in row order are read in place.
     covariates, modifier
         As in `fit_cox`.
     rows
@@ -469,18 +468,20 @@ def score_test(
     residual, expected, deviation, totals, information = survival_loops.null_model_terms(
         Z, weight, risk.event, risk.start, risk.fresh
     )
-    columns = np.ascontiguousarray(np.asarray(scores).T, dtype=float)
+    scores = np.ascontiguousarray(scores)
+    if scores.dtype != np.float32:
+        scores = scores.astype(float, copy=False)
     if rows is None:
-        _check_rows(risk, columns.shape[1], "scores")
+        _check_rows(risk, scores.shape[0], "scores")
     picked = risk.order if rows is None else np.asarray(rows)[risk.order]
     m = np.empty(0) if modifier is None else np.asarray(modifier, dtype=float)[risk.order]
     scale, U, I_z, own = survival_loops.score_terms(
-        columns, picked, m, weight, residual, expected, deviation, risk.event, risk.start,
+        scores, picked, m, weight, residual, expected, deviation, risk.event, risk.start,
         risk.fresh, totals,
     )  # fmt: skip
-    size = U.shape[1]
-    index = np.add.outer(np.arange(size), np.arange(size))
-    I_ss = own[:, index]
+    size = len(U)
+    U, I_z = U.T, I_z.transpose(2, 0, 1)
+    I_ss = own.T[:, np.add.outer(np.arange(size), np.arange(size))]
     V = I_ss - I_z @ np.linalg.inv(information) @ I_z.transpose(0, 2, 1)
     diagonal = np.arange(size)
     with np.errstate(invalid="ignore"):
