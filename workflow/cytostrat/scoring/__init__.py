@@ -6,21 +6,27 @@ says what the scores may be compared with. `score` is the entry for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from cytostrat.errors import ScoringError
 from cytostrat.scoring import aucell as _aucell
+from cytostrat.scoring import cytosig as _cytosig
 from cytostrat.scoring import gsva as _gsva
 from cytostrat.scoring import singscore as _singscore
 from cytostrat.scoring import ssgsea as _ssgsea
 from cytostrat.scoring import ucell as _ucell
 from cytostrat.scoring import zscore as _zscore
+from cytostrat.scoring.chunks import gene_names, read_chunks
+from cytostrat.scoring.cytosig import Activity, cytosig
 from cytostrat.scoring.genelists import Sets, gene_lists
-from cytostrat.scoring.ranking import Ranked, rank
+from cytostrat.scoring.nulls import RandomSets, matched_sets, mean_expression
+from cytostrat.scoring.ranking import ROWS, Ranked, rank, rows_of
 from cytostrat.scoring.records import Method
 
 _SCORERS: dict[str, Callable[..., np.ndarray]] = {
@@ -34,10 +40,25 @@ _SCORERS: dict[str, Callable[..., np.ndarray]] = {
 
 METHODS: dict[str, Method] = {
     module.METHOD.name: module.METHOD
-    for module in (_ssgsea, _singscore, _ucell, _zscore, _gsva, _aucell)
+    for module in (_ssgsea, _singscore, _ucell, _zscore, _gsva, _aucell, _cytosig)
 }
 
-__all__ = ["METHODS", "Method", "Ranked", "percentile", "rank", "score"]
+__all__ = [
+    "METHODS",
+    "Activity",
+    "Method",
+    "RandomSets",
+    "Ranked",
+    "cytosig",
+    "matched_sets",
+    "mean_expression",
+    "measured",
+    "percentile",
+    "rank",
+    "score",
+    "score_chunks",
+    "score_random",
+]
 
 
 def score(
@@ -83,18 +104,155 @@ def score(
     SignatureError
         A set without genes, or with the same gene up and down.
     """
-    if method not in METHODS:
+    scorer = _scorer(method)
+    _check_width(matrix, genes)
+    lists = gene_lists(genes, sets)
+    values = scorer(matrix, lists, threads=threads, **options)
+    return pd.DataFrame(values, index=samples, columns=list(lists.names))
+
+
+def _scorer(method: str) -> Callable[..., np.ndarray]:
+    if method == "cytosig":
+        raise ScoringError(
+            "Method 'cytosig' scores a matrix of responses in place of gene sets; call "
+            "cytostrat.scoring.cytosig with it."
+        )
+    if method not in _SCORERS:
         raise ScoringError(
             f"Scoring method {method!r} is not known; choose among {', '.join(METHODS)}."
         )
+    return _SCORERS[method]
+
+
+def _check_width(matrix: Any, genes: Sequence[str]) -> None:
     if matrix.shape[1] != len(genes):
         raise ScoringError(
             f"The matrix has {matrix.shape[1]} columns and {len(genes)} genes are named; rows are "
             "samples and columns are genes."
         )
+
+
+def score_chunks(
+    path: str | Path,
+    sets: Sets,
+    *,
+    method: str,
+    threads: int = 1,
+    layer: str | None = None,
+    rows: int = 4096,
+    **options: Any,
+) -> Iterator[pd.DataFrame]:
+    """Score the cells of an .h5ad file that stays on disk, some rows at a time.
+
+    Parameters
+    ----------
+    path
+        File with a dense or CSR matrix.
+    sets
+        Signature name to (up genes, down genes).
+    method
+        Key of `METHODS`; one whose scores do not depend on the other cells.
+    threads
+        Number of threads.
+    layer
+        Name in ``layers``; ``X`` if not given.
+    rows
+        Number of cells in memory at a time; changes no score.
+    options
+        Further keywords of the method.
+
+    Yields
+    ------
+    pandas.DataFrame
+        Cells x signatures, as `score` returns them, indexed by the file's cell names.
+
+    Raises
+    ------
+    ScoringError
+        The method compares cells with each other, or as in `score`.
+    InputError
+        The layer is absent, or the matrix is stored by columns.
+    """
+    scorer = _scorer(method)
+    if not METHODS[method].comparable_cohorts:
+        raise ScoringError(
+            f"Method {method!r} compares samples with each other and can't be scored in parts; "
+            "use ucell, aucell, ssgsea or singscore."
+        )
+    lists = gene_lists(list(gene_names(path)), sets)
+    for names, block in read_chunks(path, layer=layer, rows=rows):
+        values = scorer(block, lists, threads=threads, **options)
+        yield pd.DataFrame(values, index=names, columns=list(lists.names))
+
+
+def score_random(
+    matrix: Any,
+    random_sets: RandomSets,
+    *,
+    method: str,
+    threads: int = 1,
+    unknown: bool = False,
+    **options: Any,
+) -> np.ndarray:
+    """Score the random sets of one signature; samples x sets, see `matched_sets`.
+
+    Parameters
+    ----------
+    matrix
+        As in `score`. Several signatures are scored fastest from one `rank` of the matrix.
+    random_sets
+        Random sets drawn for one signature on this matrix.
+    method
+        Key of `METHODS`.
+    threads
+        Number of threads.
+    unknown
+        The signature is of unknown direction (singscore).
+    options
+        Further keywords of the method.
+    """
+    lists = random_sets.lists()
+    if unknown:
+        options["unknown"] = lists.names
+    return _scorer(method)(matrix, lists, threads=threads, **options)
+
+
+def measured(matrix: Any, genes: Sequence[str], sets: Sets) -> pd.DataFrame:
+    """Count the genes of each signature that are measured in each sample.
+
+    Parameters
+    ----------
+    matrix
+        Samples x genes, dense, CSR or ranked. NaN: not measured in that sample.
+    genes
+        Gene symbols of the columns, without duplicates.
+    sets
+        Signature name to (up genes, down genes).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Samples x signatures, int64; genes of both lists together.
+    """
+    _check_width(matrix, genes)
     lists = gene_lists(genes, sets)
-    values = _SCORERS[method](matrix, lists, threads=threads, **options)
-    return pd.DataFrame(values, index=samples, columns=list(lists.names))
+    owners = [(lists.up == i) | (lists.down == i) for i in range(len(lists.declared))]
+    membership = np.zeros((len(genes), len(lists.names)), dtype=np.int64)
+    for number, owner in enumerate(owners):
+        membership[lists.members[lists.indptr[number] : lists.indptr[number + 1]]] += owner
+    total = np.broadcast_to(membership.sum(axis=0), (matrix.shape[0], len(lists.names))).copy()
+    for start in range(0, matrix.shape[0], ROWS):
+        block = rows_of(matrix, start, min(start + ROWS, matrix.shape[0]))
+        if isinstance(block, Ranked):
+            missing = block.ranks == 0
+        elif sparse.issparse(block):
+            missing = block.copy()
+            missing.data = np.isnan(missing.data)
+        else:
+            missing = np.isnan(block)
+        if missing.sum():
+            total[start : start + ROWS] -= missing.astype(np.int64) @ membership
+    return pd.DataFrame(total, columns=list(lists.names))
 
 
 def percentile(scores: pd.DataFrame) -> pd.DataFrame:
