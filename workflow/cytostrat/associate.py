@@ -345,14 +345,17 @@ def _covariates(cohort: _Cohort, covariates: Sequence[str], method: str) -> pd.D
     return frame
 
 
+def _spread(column: np.ndarray) -> float:
+    known = column[np.isfinite(column)]
+    return float(known.std()) if known.size else 0.0
+
+
 def _mean_z(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean of the standardised columns; a column that doesn't vary says nothing."""
-    varying = [column for column in columns if np.nanstd(column) > 0]
+    varying = [column for column in columns if _spread(column) > 0]
     if not varying:
         return np.full(len(columns[0]), np.nan)
-    return np.mean(
-        [(column - np.nanmean(column)) / np.nanstd(column) for column in varying], axis=0
-    )
+    return np.mean([(column - np.nanmean(column)) / _spread(column) for column in varying], axis=0)
 
 
 def _endpoint(cohort: _Cohort, relation: Relation, method: str) -> tuple[np.ndarray, str]:
@@ -493,7 +496,7 @@ def _explained(
     note: str,
 ) -> dict[str, object]:
     columns = [cohort.score(name, method) for name in markers]
-    columns = [column for column in columns if np.nanstd(column) > 0]
+    columns = [column for column in columns if _spread(column) > 0]
     if not columns:
         return _row(cohort, labels, n=0, note="not estimated: no cell-marker set is usable")
     z = np.column_stack(columns)
