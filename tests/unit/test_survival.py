@@ -120,6 +120,8 @@ def test_rows_carry_the_hazard_ratios_of_r_per_sd(oracle, cohort):
             for name, period in (("first600:s5", "first"), ("after600:s5", "after")):
                 split = row(table, signature=score, adjustment="er+age",
                             stratum=f"all, {period} {years}")  # fmt: skip
+                still_followed = int((clinical["OS_time"] > 600).sum())
+                assert split["n"] == (still_followed if period == "after" else len(clinical))
                 pairs.append((split, (name, score)))
         for got, key in pairs:
             known = expected.loc[key]
