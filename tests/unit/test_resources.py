@@ -11,7 +11,7 @@ import pytest
 from cytostrat.errors import ConfigError
 from cytostrat.genes import map_ids, read_index
 from cytostrat.knowledge import read_therapies
-from cytostrat.signatures import overlap, read_gmt, read_signatures
+from cytostrat.signatures import overlap, read_gene_filters, read_gmt, read_signatures
 
 # Our name to the name in the collection that the fact comes from, where they differ.
 RENAMED = {
@@ -206,6 +206,39 @@ def test_amplicon_genes_of_the_sets_are_those_of_the_manifest(signatures, refere
         if name in manifest.index:
             expected = set(manifest.loc[name, "ERBB2_amplicon_genes"].split(",")) - {""}
             assert set(found.genes) & near == expected, name
+
+
+def test_the_amplicon_filters_agree_with_the_manifest(resources, reference_dir):
+    filters = read_gene_filters(resources / "amplicon.tsv")
+    core, wide = filters["without amplicon core"], filters["without 17q12-q21"]
+    assert core < wide
+    manifest = pd.read_csv(
+        reference_dir / "signatures_manifest.tsv", sep="\t", dtype=str, keep_default_na=False
+    )
+    near, far = (
+        set(",".join(manifest[column]).split(",")) - {""}
+        for column in ("ERBB2_amplicon_genes", "chr17q12-21_other")
+    )
+    assert near <= core
+    assert far <= wide - core
+
+
+def test_the_amplicon_core_is_what_lies_within_a_megabase_of_erbb2(resources, signatures):
+    table = pd.read_csv(resources / "amplicon.tsv", sep="\t").set_index("symbol")
+    low, high = table.loc["ERBB2", "start"] - 1_000_000, table.loc["ERBB2", "end"] + 1_000_000
+    inside = (table["end"] >= low) & (table["start"] <= high)
+    assert (inside == table["core"].eq("yes")).all()
+    assert set(signatures["ERBB2_AMPLICON_CORE"].genes) <= set(table.index[inside])
+
+
+def test_the_wide_filter_is_the_band(resources, index):
+    ids = pd.read_csv(
+        resources / "gene_ids.tsv.gz", sep="\t", dtype=str, keep_default_na=False
+    ).set_index("symbol")
+    wide = read_gene_filters(resources / "amplicon.tsv")["without 17q12-q21"]
+    band = set(ids.index[ids["band"].str.startswith(("17q12", "17q21"))])
+    assert band <= wide
+    assert wide <= index.approved
 
 
 def test_the_amplicon_core_lies_on_17q12(resources, signatures):

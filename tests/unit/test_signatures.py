@@ -15,9 +15,11 @@ from cytostrat.signatures import (
     coverage,
     coverage_of,
     overlap,
+    read_gene_filters,
     read_gmt,
     read_signatures,
     without,
+    written,
 )
 
 GENES = st.lists(st.sampled_from("ABCDEFGHIJKLMNOP"), min_size=1, max_size=12, unique=True)
@@ -174,6 +176,28 @@ def test_a_user_set_of_unknown_symbols_is_an_error(tmp_path):
     own.write_text("MINE\td\tENSG00000125538\n")
     with pytest.raises(SignatureError, match="none of the 1 genes of MINE has an approved symbol"):
         read_signatures(write(tmp_path), user=[(own, "")], symbols={})
+
+
+def test_what_is_written_reads_back_the_same(tmp_path):
+    table = write(
+        tmp_path,
+        {"required": "IL6", "note": "a; b"},
+        {"name": "S2", "direction": "updown"},
+        gmt=b"S1\td\tIL1B\tIL6\nS2_UP\td\tTNF\nS2_DN\td\tESR1\n",
+    )
+    found = read_signatures(table)
+    text, sets = written(found, gmt="out.gmt")
+    (tmp_path / "out.tsv").write_text(text)
+    (tmp_path / "out.gmt").write_text(sets)
+    assert read_signatures(tmp_path / "out.tsv") == found
+
+
+@pytest.mark.parametrize("text", ["symbol\tcore\nA\tyes\n", ""], ids=["column", "empty"])
+def test_a_broken_amplicon_table_is_refused(tmp_path, text):
+    path = tmp_path / "amplicon.tsv"
+    path.write_text(text)
+    with pytest.raises(SignatureError, match=r"amplicon\.tsv (lacks the column|can't be read)"):
+        read_gene_filters(path)
 
 
 def test_leaving_genes_out_keeps_order_and_forgets_their_requirement():

@@ -39,6 +39,8 @@ SIGNATURE_COLUMNS = (
 NOT_EMPTY = ("name", "title", "axis", "kind", "source", "licence", "gmt")
 LIST_SEPARATOR = "|"
 USER_AXIS = "user"
+AMPLICON_CORE = "without amplicon core"
+AMPLICON_WIDE = "without 17q12-q21"
 DEFAULT_MIN_COVERAGE = 0.6
 
 Symbols = Callable[[str], str | None] | Mapping[str, str]
@@ -371,6 +373,36 @@ def affected(signature: Signature, genes: Iterable[str]) -> tuple[str, ...]:
     """Return the genes of the signature that `without` would take out, in its own order."""
     gone = frozenset(genes)
     return tuple(gene for gene in signature.genes if gene in gone)
+
+
+def read_gene_filters(path: str | Path) -> dict[str, frozenset[str]]:
+    """Read which genes lie near ERBB2, as the gene filters of the Effects table.
+
+    Parameters
+    ----------
+    path
+        TSV with the columns symbol, core and wide (yes or no).
+
+    Returns
+    -------
+    dict
+        `AMPLICON_CORE` and `AMPLICON_WIDE` to approved symbols, in this order.
+
+    Raises
+    ------
+    SignatureError
+        The file can't be read or lacks a column.
+    """
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        return {
+            name: frozenset(table.loc[table[column] == "yes", "symbol"])
+            for name, column in ((AMPLICON_CORE, "core"), (AMPLICON_WIDE, "wide"))
+        }
+    except KeyError as error:
+        raise SignatureError(f"Amplicon table {path} lacks the column {error}.") from error
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SignatureError(f"Amplicon table {path} can't be read: {error}.") from error
 
 
 def overlap(signatures: Mapping[str, Signature]) -> pd.DataFrame:
