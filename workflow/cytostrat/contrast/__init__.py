@@ -43,7 +43,6 @@ from cytostrat.contrast.rows import (
     Adjustment,
     CohortScores,
     Comparison,
-    NullScores,
     blocks,
     compare,
     effect_rows,
@@ -52,10 +51,10 @@ from cytostrat.contrast.rows import (
 from cytostrat.contrast.sensitivity import permuted_effects, sensitivity_effects
 from cytostrat.signatures import Signature
 from cytostrat.stats import Estimates
+from cytostrat.stats.score_columns import NullScores
 
 __all__ = [
     "Enrichment",
-    "NullScores",
     "contrast_effects",
     "moderated_contrast",
     "permuted_effects",

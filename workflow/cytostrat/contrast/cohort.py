@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from cytostrat.contrast.rows import CohortScores, NullScores
-from cytostrat.errors import EstimationError
+from cytostrat.contrast.rows import CohortScores
 from cytostrat.stats import notes
+from cytostrat.stats.score_columns import NullScores, score_columns, signature_notes
 
 
 def cohort_scores(
@@ -25,7 +25,7 @@ def cohort_scores(
 ) -> CohortScores:
     """Return the shared part; parameters as in `cytostrat.contrast.contrast_effects`."""
     named = dict(covariate_signatures or {})
-    wide = wide_scores(scores, clinical.index, [*signatures, *named.values()])
+    wide = score_columns(scores, clinical.index, {*signatures, *named.values()})
     methods = wide.columns.unique(level=1)
     covariates = {
         method: pd.DataFrame(
@@ -40,45 +40,10 @@ def cohort_scores(
         name=cohort,
         clinical=clinical,
         values=wide.loc[:, wanted],
-        signature_notes=_signature_notes(coverage),
+        signature_notes=signature_notes(coverage),
         min_group=min_group,
         crude_note=notes.CASE_CONTROL if design == "case_control" else "",
         covariates=covariates if named else {},
         covariate_signatures=named,
         null_scores=null_scores,
     )
-
-
-def _signature_notes(coverage: pd.DataFrame) -> dict[str, str]:
-    out = {}
-    for row in coverage.itertuples():
-        if row.n_present == 0:
-            out[row.signature] = notes.join("no gene of the set is measured", notes.UNUSABLE)
-        elif not row.usable:
-            out[row.signature] = notes.UNUSABLE
-    return out
-
-
-def wide_scores(
-    scores: pd.DataFrame, samples: pd.Index, signatures: Collection[str]
-) -> pd.DataFrame:
-    """Return scores as samples x (signature, method), NaN where a sample has no score.
-
-    Every named signature gets a column per method of the frame, all NaN where it was not
-    scored; signatures that are not named are left out.
-
-    Raises
-    ------
-    EstimationError
-        The scores name samples that are not among `samples`.
-    """
-    foreign = sorted(set(scores["sample"]) - set(samples))
-    if foreign:
-        raise EstimationError(
-            f"The scores hold {len(foreign)} samples that the clinical frame lacks, "
-            f"among them {', '.join(foreign[:5])}; score and contrast the same cohort file."
-        )
-    methods = sorted(scores["method"].unique())
-    columns = pd.MultiIndex.from_product([sorted(set(signatures)), methods])
-    wide = scores.pivot(index="sample", columns=["signature", "method"], values="score")
-    return wide.reindex(index=samples, columns=columns).astype(float)

@@ -16,13 +16,12 @@ from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.linear import adjusted_difference, adjusted_estimate, group_r2
 from cytostrat.stats.permutation import empirical_p
 from cytostrat.stats.rank import SEPARATION_NOTE, auc
+from cytostrat.stats.score_columns import NullScores, blocks_of_equal_gaps
 
 PRIMARY = "primary"
 ALL_GENES = "all genes"
 RESIDUAL_FREEDOM = 10
 OWN_COVARIATE = "not estimated: the score is the covariate itself"
-
-NullScores = Callable[[str, str], np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -165,14 +164,8 @@ def blocks(values: pd.DataFrame) -> Iterator[Block]:
     for method in values.columns.unique(level=1):
         chosen = values.loc[:, values.columns.get_level_values(1) == method]
         numbers = chosen.to_numpy()
-        finite = np.isfinite(numbers)
-        _, pattern = np.unique(finite, axis=1, return_inverse=True)
-        pattern = pattern.reshape(-1)
-        for number in range(pattern.max() + 1):
-            columns = pattern == number
-            yield Block(
-                method, chosen.columns[columns], finite[:, columns][:, 0], numbers[:, columns]
-            )
+        for scored, columns in blocks_of_equal_gaps(chosen):
+            yield Block(method, chosen.columns[columns], scored, numbers[:, columns])
 
 
 def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[pd.DataFrame]:

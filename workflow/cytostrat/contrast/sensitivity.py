@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat import tables
-from cytostrat.contrast.cohort import cohort_scores, wide_scores
+from cytostrat.contrast.cohort import cohort_scores
 from cytostrat.contrast.groups import (
     CONTRAST,
     binary,
@@ -22,7 +22,6 @@ from cytostrat.contrast.rows import (
     Adjustment,
     CohortScores,
     Comparison,
-    NullScores,
     blocks,
     compare,
     effect_rows,
@@ -31,6 +30,7 @@ from cytostrat.signatures import Signature
 from cytostrat.stats import Estimates, notes
 from cytostrat.stats.effect_size import hedges_g, permuted_g
 from cytostrat.stats.permutation import empirical_p, permuted_labels
+from cytostrat.stats.score_columns import NullScores, score_columns
 
 LISTED = 5
 
@@ -125,7 +125,7 @@ def _filtered(
     if scores is None:
         values.loc[:, columns] = np.nan
     else:
-        values.loc[:, columns] = wide_scores(scores, values.index, affected).reindex(
+        values.loc[:, columns] = score_columns(scores, values.index, affected).reindex(
             columns=columns
         )
     for signature, gone in removed.items():
