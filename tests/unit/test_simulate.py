@@ -20,6 +20,7 @@ from cytostrat.simulate.expression import factor_of, gene_model
 
 SEED = 20180716
 N = 40
+BULK = ("demo_rnaseq_counts", "demo_rnaseq_fpkm", "demo_array", "demo_paired")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def signatures(repository):
 def cohorts(genes, signatures):
     return {
         name: simulate.simulate_cohort(name, seed=SEED, genes=genes, signatures=signatures, n=N)
-        for name in ("demo_rnaseq_counts", "demo_rnaseq_fpkm", "demo_array")
+        for name in BULK
     }
 
 
@@ -89,6 +90,7 @@ def test_every_signature_gene_and_at_least_8000_genes(repository, genes, signatu
         "demo_rnaseq_counts": (lambda frame: frame["gene_id"], "ensembl"),
         "demo_rnaseq_fpkm": (lambda frame: frame["gene_symbol"], "symbol"),
         "demo_array": (lambda frame: frame.columns[1:], "entrez"),
+        "demo_paired": (lambda frame: frame["symbol"], "symbol"),
     }
     for name, (ids, kind) in readers.items():
         symbols, _ = map_ids(list(ids(cohorts[name].expression.frame)), kind, index)
@@ -158,7 +160,7 @@ def test_the_registry_holds_normal_metastatic_second_and_badly_named_samples(coh
     assert set(cohort.latents["sample"]) == {name.strip() for name in names}
 
 
-@pytest.mark.parametrize("name", ["demo_rnaseq_counts", "demo_rnaseq_fpkm", "demo_array"])
+@pytest.mark.parametrize("name", BULK)
 def test_the_cohort_file_names_the_files_and_columns_that_are_written(repository, cohorts, name):
     spec = cohortfile.load(repository / f"config/cohorts/{name}.yaml", environ={})
     files = cohorts[name].files()
@@ -188,7 +190,7 @@ def test_files_are_text_that_pandas_reads_back(cohorts):
         content = cohort.files()
         back = pd.read_csv(io.BytesIO(content["truth.tsv"]), sep="\t", keep_default_na=False)
         assert list(back.columns) == list(truth.COLUMNS)
-        key = ["name", "question", "stratum", "endpoint", "adjustment"]
+        key = ["name", "question", "stratum", "endpoint", "contrast", "adjustment", "scale"]
         assert not back.duplicated(key).any()
         assert len(gzip.compress(content["latents.tsv"])) > 0
 

@@ -26,6 +26,7 @@ from cytostrat import (
     meta,
     qc,
     readers,
+    response,
     score,
     simulate,
     survival,
@@ -38,7 +39,7 @@ SEED = 20180716
 FURTHER = ("HALLMARK_TGF_BETA_SIGNALING", "PLASARI_TGFB1_TARGETS_10HR_UP", "HALLMARK_E2F_TARGETS")
 IL1 = ("MAHAJAN_RESPONSE_TO_IL1A_UP", "IL1_BLOOD_INFLAMMATION")
 OUTCOME = (*IL1, "HALLMARK_IL2_STAT5_SIGNALING")
-KEY = ["signature", "question", "stratum", "endpoint", "adjustment", "scale"]
+KEY = ["signature", "question", "stratum", "endpoint", "contrast", "adjustment", "scale"]
 
 
 class Pipeline:
@@ -236,6 +237,59 @@ def test_outcome_follows_il1_by_the_planted_hazard_ratio(demo):
         index=["cohort", "endpoint", "adjustment"], columns="signature", values="estimate"
     )
     assert (found[list(IL1)].min(axis=1) > found["HALLMARK_IL2_STAT5_SIGNALING"]).all()
+
+
+@pytest.fixture(scope="module")
+def trial(pipeline, tmp_path_factory):
+    """Every estimate of the simulated trial beside its truth."""
+    cohort = simulate.simulate_cohort(
+        "demo_paired", seed=SEED, genes=pipeline.genes, signatures=pipeline.all
+    )
+    harmonised = pipeline.from_files(cohort, tmp_path_factory.mktemp("trial"))
+    scores, coverage = pipeline.scores(harmonised, cohort.name)
+    panel = list(response.PANEL_1998)
+    found = response.response_effects(
+        harmonised.obs,
+        scores,
+        coverage,
+        pipeline.signatures,
+        cohort=cohort.name,
+        expression=harmonised[:, panel].to_df(),
+        permutations=999,
+    )
+    truth = cohort.truth.rename(columns={"name": "signature"})
+    return found.merge(truth, on=["cohort", *KEY])
+
+
+def test_the_trial_gives_back_what_treatment_and_response_do(trial):
+    assert set(trial["question"]) == {"response", "response_change", "panel_1998"}
+    assert set(trial["stratum"]) >= {"all", "responders", "non-responders"}
+    assert trial["stratum"].str.startswith("treatment: ").any()
+    inside = trial["low"].lt(trial["realised"]) & trial["realised"].lt(trial["high"])
+    assert inside.mean() > 0.95
+    change = trial.query("contrast == 'after - before'").set_index(["stratum", "signature"])
+    for name in ("HALLMARK_INTERFERON_ALPHA_RESPONSE", "HECKER_IFNB1_TARGETS"):
+        assert change.loc[("all", name), "low"] > 0.8
+        assert change.loc[("non-responders", name), "low"] > 0.3
+    for name in IL1:
+        assert change.loc[("responders", name), "high"] < -0.5
+
+
+def test_the_panel_of_1998_moves_in_responders_as_planted(trial):
+    panel = trial.query("question == 'panel_1998'")
+    responders = panel.query("stratum == 'responders' and contrast == 'after - before'")
+    responders = responders.set_index("signature")
+    for gene in ("IL1B", "IL6", "IL2RA"):
+        assert responders.loc[gene, "high"] < 0, gene
+    assert responders.loc["IFNG", "low"] > 0
+    for gene in ("IL2", "TNF"):
+        assert responders.loc[gene, "low"] < 0 < responders.loc[gene, "high"], gene
+    between = panel.query(
+        "stratum == 'all' and contrast == 'change (after - before), yes - no'"
+    ).set_index("signature")
+    whole = between.loc["IFNG - mean(IL1B, IL6, IL2RA)"]
+    assert whole["low"] > 0.8
+    assert whole["estimate"] == between["estimate"].max()
 
 
 def many_cohorts(pipeline, *, n_cohorts, size, n_genes=0, **planted):

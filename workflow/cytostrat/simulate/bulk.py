@@ -102,8 +102,8 @@ class SimulatedCohort:
         return out
 
 
-def simulate_cohort(
-    design: str | Design,
+def simulate(
+    design: Design,
     *,
     seed: int,
     genes: pd.DataFrame,
@@ -118,14 +118,9 @@ def simulate_cohort(
     Parameters
     ----------
     design
-        A design or the name of one of `DESIGNS`.
-    seed
-        Seed; a cohort depends on the seed and its own name, genes on the seed alone, so cohorts
-        of one seed share their genes' behaviour and adding a cohort changes no other.
-    genes
-        Gene table, see `cytostrat.simulate.expression.gene_model`.
-    signatures
-        Sets whose genes are simulated.
+        How the cohort was sampled and measured.
+    seed, genes, signatures
+        As in `cytostrat.simulate.simulate_cohort`.
     n
         Patients, instead of the design's number.
     effects
@@ -138,14 +133,8 @@ def simulate_cohort(
     Raises
     ------
     InputError
-        No design of that name, fewer than ten patients, or an unusable gene table.
+        Fewer than ten patients, or an unusable gene table.
     """
-    if isinstance(design, str):
-        if design not in DESIGNS:
-            raise InputError(
-                f"No simulated cohort is called {design!r}: choose {', '.join(DESIGNS)}."
-            )
-        design = DESIGNS[design]
     size = design.n if n is None else n
     if size < 10:
         raise InputError(f"Simulated cohort {design.name}: n is {size}, it must be at least 10.")

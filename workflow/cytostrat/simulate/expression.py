@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GENE_COLUMNS = ("symbol", "previous", "alias", "ensembl", "entrez", "band")
 _SEPARATOR = re.compile(r"[|,;\s]+")
 
-# Genes that are named in questions and panels, with what drives them besides their sets.
+# Genes that are named in questions and panels, with what drives them in place of their sets.
 NAMED_GENES: dict[str, dict[str, float]] = {
     "ERBB2": {"ERBB2": 1.5},
     "ESR1": {"ER": 2.4},
@@ -225,8 +225,10 @@ def _loadings(
                     values[row, column[factor]] = signs[row, at] * size
         if bands[row] and "ERBB2" not in (have or {}) and draws[row, 0] < 0.25:
             values[row, column["ERBB2"]] += 0.35
-        for factor, weight in NAMED_GENES.get(gene, {}).items():
-            values[row, column[factor]] = weight
+        if gene in NAMED_GENES:
+            values[row] = 0.0
+            for factor, weight in NAMED_GENES[gene].items():
+                values[row, column[factor]] = weight
     return pd.DataFrame(values, index=chosen.index, columns=factors)
 
 

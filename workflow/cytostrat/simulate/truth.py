@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 N_SURVIVAL = 12_000
 COLUMNS = (
-    "cohort", "level", "name", "question", "stratum", "endpoint", "adjustment", "scale",
-    "planted", "realised", "within_sd", "n", "n_case",
+    "cohort", "level", "name", "question", "stratum", "endpoint", "contrast", "adjustment",
+    "scale", "planted", "realised", "within_sd", "n", "n_case",
 )  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def truth_table(
     here, large = (_estimates(part.level, part.latents) for part in (own, population))
     rows = []
 
-    def add(key: tuple[str, str, str, str, str], planted, realised, used: pd.Series, n_case: str):
+    def add(key: tuple[str, ...], planted, realised, used: pd.Series, n_case: str):
         for at, name in enumerate(own.level.columns):
             rows.append(
                 (
@@ -236,7 +236,7 @@ def truth_table(
     strata = {"all": er.notna(), "er_positive": er.eq(1), "er_negative": er.eq(0)}
     for (question, stratum, adjustment, scale), planted in large.items():
         realised = here.get((question, stratum, adjustment, scale))
-        key = (question, stratum, "", adjustment, scale)
+        key = (question, stratum, "", "positive - negative", adjustment, scale)
         add(key, planted, realised, strata[stratum], question)
     first = population.latents.index[:N_SURVIVAL]
     some = Patients(
@@ -248,7 +248,7 @@ def truth_table(
     for endpoint in endpoints:
         realised = _survival(own, endpoint)
         for adjustment, planted in _survival(some, endpoint).items():
-            key = ("survival", "all", endpoint, adjustment, "log_hr")
+            key = ("survival", "all", endpoint, "per sd", adjustment, "log_hr")
             add(key, planted, realised[adjustment], strata["all"], "")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"n_case": "Int64"})
