@@ -331,6 +331,12 @@ def test_a_claim_that_selects_two_rows_is_an_error():
         verdicts(rows)
 
 
+def test_a_claim_may_take_the_one_method_there_is():
+    found = verdicts([{"method": "pseudobulk"}], claim={"method": "any"}).reset_index()
+    assert list(found["method"]) == ["pseudobulk", ""]
+    assert found.loc[0, "verdict"] == "consistent"
+
+
 def test_an_untestable_claim_has_one_row_that_says_why():
     found = verdicts([{}], claim={"testable": False, "signatures": []})
     assert len(found) == 1
@@ -380,6 +386,13 @@ def test_the_shipped_claims_cover_the_hypotheses(shipped):
     untestable = {c["hypothesis"] for c in found.claims.values() if not c["testable"]}
     assert {"H1b", "H8"} <= untestable
     assert {claim["document"] for claim in found.claims.values()} >= set(therapies.documents)
+
+
+def test_adjustments_of_the_claims_are_named_for_the_pool(shipped):
+    path, signatures, therapies = shipped
+    found = read_claims(path, signatures=signatures, therapies=therapies)
+    assert set(found.adjustments) >= {"none", "er+age", "myeloid+lymphoid", "age"}
+    assert "any" not in found.adjustments
 
 
 def test_every_il1_claim_on_sets_needs_both_surrogates_to_agree(shipped):

@@ -103,6 +103,7 @@ class _Cohort:
     clinical: pd.DataFrame
     matrix: np.ndarray
     column: Mapping[str, int]
+    measured: frozenset[str]
     signatures: Mapping[str, Signature]
     scores: pd.DataFrame
     signature_notes: Mapping[str, str]
@@ -126,7 +127,7 @@ class _Cohort:
 
     def shared(self, name: str, genes: frozenset[str]) -> frozenset[str]:
         """Return the measured genes of a signature that are among the given ones."""
-        return frozenset(self.signatures[name].genes) & genes & frozenset(self.column)
+        return self.measured.intersection(self.signatures[name].genes) & genes
 
     def without(self, name: str, genes: frozenset[str], method: str) -> tuple[np.ndarray, str]:
         """Return a signature's score without the given genes, and a note on how many."""
@@ -208,6 +209,7 @@ def association_effects(
         clinical=clinical,
         matrix=matrix,
         column={gene: number for number, gene in enumerate(genes)},
+        measured=frozenset(genes),
         signatures=signatures,
         scores=score_columns(scores, clinical.index, signatures),
         signature_notes=signature_notes(coverage),

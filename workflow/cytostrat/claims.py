@@ -49,7 +49,7 @@ from scipy import stats
 
 from cytostrat import tables
 from cytostrat.errors import TableError
-from cytostrat.knowledge import Claims
+from cytostrat.knowledge import ANY, Claims
 from cytostrat.stats import notes
 from cytostrat.stats.controls import failed_cohorts
 from cytostrat.stats.equivalence import tost_from_interval
@@ -57,7 +57,6 @@ from cytostrat.stats.estimates import bounded_p
 from cytostrat.stats.multiplicity import benjamini_hochberg
 
 POOLED = "pooled"
-ANY = "any"
 PRIMARY = "primary"
 RANDOM = "random"
 NOT_TESTABLE = "not testable"
@@ -93,6 +92,7 @@ class _Estimate:
     q: float = np.nan
     null_p: float = np.nan
     scale: str = ""
+    method: str = ""
     power_limit: float = np.nan
     df: float = np.inf
     missing: str = ""
@@ -161,7 +161,8 @@ def _untestable(claim: Mapping[str, Any]) -> str:
 def _chosen(table: pd.DataFrame, claim: Mapping[str, Any], method: str) -> pd.DataFrame:
     """Return the rows that a claim is about, signatures and endpoints in its own order."""
     mask = table["signature"].isin(claim["signatures"])
-    mask &= table["method"] == (method if claim["method"] == PRIMARY else claim["method"])
+    if claim["method"] != ANY:
+        mask &= table["method"] == (method if claim["method"] == PRIMARY else claim["method"])
     for column, wanted in claim["select"].items():
         if wanted != ANY:
             values = [wanted] if isinstance(wanted, str) else wanted
@@ -229,7 +230,8 @@ def _measured(row: pd.Series, missing: str = "", **more: float) -> _Estimate:
         for name in ("estimate", "low", "high", "p", "q", "null_p", "power_limit")
         if name in row and pd.notna(row[name])
     }
-    return _Estimate(scale=str(row["scale"]), missing=missing, **(numbers | more))
+    texts = {name: str(row[name]) for name in ("scale", "method")}
+    return _Estimate(missing=missing, **texts, **(numbers | more))
 
 
 def _against_threshold(
@@ -318,8 +320,8 @@ def _verdicts(
             elif verdict not in (NOT_TESTABLE, NO_DIFFERENCE):
                 verdict = INCONCLUSIVE
             reason = f"{apart}; {reason}"
-        own = method if claim["method"] == PRIMARY else claim["method"]
-        yield _row(claim, cohort, signature, own, one, verdict, reachable, reason)
+        named = {PRIMARY: method, ANY: one.method}.get(claim["method"], claim["method"])
+        yield _row(claim, cohort, signature, named, one, verdict, reachable, reason)
 
 
 def _disagreement(claim: Mapping[str, Any], found: Mapping[str, _Estimate]) -> str:

@@ -13,6 +13,7 @@ from cytostrat.validation import load_yaml, validate
 
 Entry = dict[str, Any]
 LITERATURE = "literature"
+ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,13 @@ class Claims:
 
     rule: Entry
     claims: dict[str, Entry]
+
+    @property
+    def adjustments(self) -> tuple[str, ...]:
+        """Adjustments that claims are judged by, sorted: those a pool must know."""
+        named = {claim["select"]["adjustment"] for claim in self.claims.values()
+                 if claim["testable"]}  # fmt: skip
+        return tuple(sorted(named - {ANY}))
 
 
 def read_claims(
