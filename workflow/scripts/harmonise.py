@@ -13,6 +13,7 @@ with logged(snakemake.log[0], what=f"harmonise {snakemake.wildcards.cohort}"):
         readers.read_clinical(paths, spec),
         spec,
         read_index(snakemake.input.genes),
+        annotation=readers.read_annotation(paths, spec),
         excluded_patients=readers.read_patients(excluded) if excluded else (),
         sources=provenance.sources(paths.values()),
     )

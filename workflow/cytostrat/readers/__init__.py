@@ -2,6 +2,17 @@
 
 Each format is read by key and refused where it is something else. A reader changes no name
 and no value; what it had to assume is said in ``warnings``.
+
+======================  =====================================================================
+``delimited``           any separator and line end, genes in rows or columns
+``h5ad``                AnnData; clinical fields in ``obs``
+``geo_series_matrix``   GEO series matrix; values, and samples with their characteristics
+``cbioportal``          study folder, archive or single file, older and newer spellings
+``xena``                UCSC Xena matrices, phenotype and survival files
+``gdc_star``            STAR gene counts of the GDC, one file per sample, with sample sheet
+``tenx``                10x Genomics folder or HDF5 (cells)
+``wu2021``              archive of GSE176078 (cells)
+======================  =====================================================================
 """
 
 from __future__ import annotations
@@ -12,12 +23,18 @@ from typing import Any
 
 import pandas as pd
 
-from cytostrat.readers.delimited import read_clinical_table, read_matrix
-from cytostrat.readers.expression import Expression, narrow, stack
-from cytostrat.readers.hdf5 import read_h5ad_clinical, read_h5ad_matrix
+from cytostrat.readers import cbioportal, cells, delimited, geo, hdf5, tcga
+from cytostrat.readers.expression import Expression, narrow, stack, without_summary_rows
 from cytostrat.readers.text import open_text
 
-__all__ = ["Expression", "narrow", "read_clinical", "read_expression", "read_patients"]
+__all__ = [
+    "Expression",
+    "narrow",
+    "read_annotation",
+    "read_clinical",
+    "read_expression",
+    "read_patients",
+]
 
 
 def read_expression(paths: Mapping[str, str | Path], spec: Mapping[str, Any]) -> Expression:
@@ -35,20 +52,58 @@ def read_expression(paths: Mapping[str, str | Path], spec: Mapping[str, Any]) ->
     InputError
         A file can't be read as what the cohort file says it is.
     """
-    return stack([_matrix(path, spec["expression"]) for path in _paths(paths, "expression")])
+    parts = [_matrix(path, spec["expression"]) for path in _paths(paths, "expression")]
+    return without_summary_rows(stack(parts))
 
 
 def _matrix(path: Path, options: Mapping[str, Any]) -> Expression:
-    if options["format"] == "h5ad":
-        return read_h5ad_matrix(path, layer=options["layer"])
-    return read_matrix(
-        path,
-        delimiter=options["delimiter"],
-        decimal=options["decimal"],
-        comment=options["comment"],
-        genes_in_rows=options["orientation"] == "genes_in_rows",
-        id_column=options["id_column"],
-        drop_columns=options["drop_columns"],
+    match options["format"]:
+        case "h5ad":
+            return hdf5.read_h5ad_matrix(path, layer=options["layer"])
+        case "geo_series_matrix":
+            return geo.read_series_matrix(path)
+        case "cbioportal":
+            return cbioportal.read_study_expression(
+                path, member=options["member"], gene_ids=options["gene_ids"]
+            )
+        case "xena":
+            return tcga.read_xena_matrix(path)
+        case "gdc_star":
+            return tcga.read_star_counts(path, column=options["layer"])
+        case "tenx":
+            return cells.read_tenx(path, gene_ids=options["gene_ids"])
+        case "wu2021":
+            return cells.read_wu2021(path)
+        case _:
+            return delimited.read_matrix(
+                path,
+                delimiter=options["delimiter"],
+                decimal=options["decimal"],
+                comment=options["comment"],
+                genes_in_rows=options["orientation"] == "genes_in_rows",
+                id_column=options["id_column"],
+                drop_columns=options["drop_columns"],
+            )
+
+
+def read_annotation(
+    paths: Mapping[str, str | Path], spec: Mapping[str, Any]
+) -> dict[str, str] | None:
+    """Read the genes of the probes; None for a cohort without probes."""
+    options = spec["expression"]["annotation"]
+    if options is None:
+        return None
+    return geo.merge_annotations(
+        [
+            geo.read_annotation(
+                path,
+                id_column=options["id_column"],
+                gene_column=options["gene_column"],
+                gene_ids=options["gene_ids"],
+                separator=options["separator"],
+            )
+            for path in _paths(paths, "annotation")
+        ]
     )
 
 
@@ -67,9 +122,23 @@ def read_clinical(
 
 
 def _clinical(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
-    if options["format"] == "h5ad":
-        return read_h5ad_clinical(path)
-    return read_clinical_table(path, delimiter=options["delimiter"], comment=options["comment"])
+    match options["format"]:
+        case "h5ad":
+            return hdf5.read_h5ad_clinical(path)
+        case "geo_series_matrix":
+            return geo.read_series_clinical(path)
+        case "cbioportal":
+            return cbioportal.read_study_clinical(
+                path, to=options["join"]["to"], member=options["member"]
+            )
+        case "xena":
+            return tcga.read_xena_clinical(path)
+        case "wu2021":
+            return cells.read_wu2021_clinical(path)
+        case _:
+            return delimited.read_clinical_table(
+                path, delimiter=options["delimiter"], comment=options["comment"]
+            )
 
 
 def read_patients(path: str | Path) -> frozenset[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
 from cytostrat.readers.expression import Expression, narrow
-from cytostrat.readers.text import delimiter_of, open_text, split_line
+from cytostrat.readers.text import Member, delimiter_of, open_text, split_line
 
 MISSING_NUMBERS = ("", "NA", "NaN", "nan", "N/A", "n/a", "na", "NULL", "null", "--", "#N/A", ".")
 _CELLS_PER_BLOCK = 2_000_000
@@ -21,7 +21,7 @@ _PROBE_LINES = 12
 
 
 def read_matrix(
-    path: str | Path,
+    path: str | Path | Member,
     *,
     delimiter: str = "auto",
     decimal: str = ".",
@@ -60,20 +60,46 @@ def read_matrix(
         exist.
     """
     with open_text(path) as stream:
-        header, lines, mark = _header(path, stream, delimiter, comment)
-        first = next(lines, None)
-        if first is None:
-            raise InputError(f"{path}: has a header but no rows; get the file again.")
-        width = len(split_line(first[1], mark))
-        if len(header) == width - 1:
-            header = ["", *header]
-        id_at, keep = _columns(path, header, id_column, drop_columns)
-        ids: list[str] = []
-        blocks: list[np.ndarray] = []
-        for numbers, block in _blocks(path, chain([first], lines), mark, len(header)):
-            frame = _parse(path, block, mark, decimal, len(header), id_at)
-            ids += [str(name) for name in frame[id_at]]
-            blocks.append(_numbers(path, frame, keep, id_at, header, numbers))
+        return matrix_from_lines(
+            path,
+            enumerate(stream, start=1),
+            delimiter=delimiter,
+            decimal=decimal,
+            comment=comment,
+            genes_in_rows=genes_in_rows,
+            id_column=id_column,
+            drop_columns=drop_columns,
+        )
+
+
+def matrix_from_lines(
+    path: str | Path | Member,
+    numbered_lines: Iterable[tuple[int, str]],
+    *,
+    delimiter: str = "auto",
+    decimal: str = ".",
+    comment: str = "",
+    genes_in_rows: bool = True,
+    id_column: str = "",
+    drop_columns: Sequence[str] = (),
+) -> Expression:
+    """Read a matrix from numbered lines of a file that holds other things too.
+
+    See `read_matrix`; `path` is named in messages only.
+    """
+    header, lines, mark = _header(path, numbered_lines, delimiter, comment)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path}: has a header but no rows; get the file again.")
+    if len(header) == len(split_line(first[1], mark)) - 1:
+        header = ["", *header]
+    id_at, keep = _columns(path, header, id_column, drop_columns)
+    ids: list[str] = []
+    blocks: list[np.ndarray] = []
+    for numbers, block in _blocks(path, chain([first], lines), mark, len(header)):
+        frame = _parse(path, block, mark, decimal, len(header), id_at)
+        ids += [str(name) for name in frame[id_at]]
+        blocks.append(_numbers(path, frame, keep, id_at, header, numbers))
     names = tuple(header[column] for column in keep)
     values = _join(blocks)
     if genes_in_rows:
@@ -84,7 +110,7 @@ def read_matrix(
 
 
 def read_clinical_table(
-    path: str | Path, *, delimiter: str = "auto", comment: str = ""
+    path: str | Path | Member, *, delimiter: str = "auto", comment: str = ""
 ) -> pd.DataFrame:
     """Read a table of texts; nothing is read as missing and no value changes.
 
@@ -99,27 +125,31 @@ def read_clinical_table(
         A line has more fields than the header.
     """
     with open_text(path) as stream:
-        header, lines, mark = _header(path, stream, delimiter, comment)
-        text = "".join(line if line.endswith("\n") else line + "\n" for _, line in lines)
-    try:
-        rows = pd.read_csv(
-            io.StringIO(text),
-            sep=r"\s+" if mark == " " else mark,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            skip_blank_lines=True,
-            names=None,
-            engine="c",
+        return table_from_lines(
+            path, enumerate(stream, start=1), delimiter=delimiter, comment=comment
         )
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: has a header but no rows; get the file again.") from None
-    except pd.errors.ParserError as error:
+
+
+def table_from_lines(
+    path: str | Path | Member,
+    numbered_lines: Iterable[tuple[int, str]],
+    *,
+    delimiter: str = "auto",
+    comment: str = "",
+) -> pd.DataFrame:
+    """Read a table of texts from numbered lines; see `read_clinical_table`."""
+    header, lines, mark = _header(path, numbered_lines, delimiter, comment)
+    texts = [line if line.endswith("\n") else line + "\n" for _, line in lines]
+    if not texts:
+        raise InputError(f"{path}: has a header but no rows; get the file again.")
+    rows = _texts(path, texts, mark, csv.QUOTE_MINIMAL)
+    if len(rows) != len(texts) and mark == "\t":
+        rows = _texts(path, texts, mark, csv.QUOTE_NONE)
+    if len(rows) != len(texts):
         raise InputError(
-            f"{path}: its lines differ in their number of fields ({_first_line(error)}); check "
-            "the separator, quotes, and that the file is complete."
-        ) from None
+            f"{path}: {len(texts)} lines hold {len(rows)} rows, so a quotation mark is not closed "
+            "or a field holds a line break; correct the file."
+        )
     if rows.shape[1] == len(header) + 1:
         header = ["", *header]
     if rows.shape[1] != len(header):
@@ -129,6 +159,25 @@ def read_clinical_table(
         )
     rows.columns = numbered(header)
     return rows.where(rows.notna(), "")
+
+
+def _texts(path: str | Path | Member, lines: list[str], mark: str, quoting: int) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            io.StringIO("".join(lines)),
+            sep=r"\s+" if mark == " " else mark,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            skip_blank_lines=False,
+            quoting=quoting,
+        )
+    except pd.errors.ParserError as error:
+        raise InputError(
+            f"{path}: its lines differ in their number of fields ({_first_line(error)}); check "
+            "the separator, quotes, and that the file is complete."
+        ) from None
 
 
 def numbered(header: Sequence[str]) -> list[str]:
@@ -147,12 +196,15 @@ def _first_line(error: Exception) -> str:
 
 
 def _header(
-    path: str | Path, stream: TextIO, delimiter: str, comment: str
+    path: str | Path | Member,
+    numbered_lines: Iterable[tuple[int, str]],
+    delimiter: str,
+    comment: str,
 ) -> tuple[list[str], Iterator[tuple[int, str]], str]:
     """Return the header's fields, the numbered lines after it, and the separator."""
     lines = (
         (number, line)
-        for number, line in enumerate(stream, start=1)
+        for number, line in numbered_lines
         if line.strip() and not (comment and line.startswith(comment))
     )
     probe = list(islice(lines, _PROBE_LINES))
@@ -163,7 +215,7 @@ def _header(
 
 
 def _columns(
-    path: str | Path, header: list[str], id_column: str, drop_columns: Sequence[str]
+    path: str | Path | Member, header: list[str], id_column: str, drop_columns: Sequence[str]
 ) -> tuple[int, list[int]]:
     stripped = [name.strip() for name in header]
     for name in [id_column, *drop_columns]:
@@ -186,7 +238,7 @@ def _columns(
 
 
 def _blocks(
-    path: str | Path, lines: Iterator[tuple[int, str]], mark: str, width: int
+    path: str | Path | Member, lines: Iterator[tuple[int, str]], mark: str, width: int
 ) -> Iterator[tuple[list[int], str]]:
     """Group lines into blocks and check that each has the header's number of fields."""
     size = max(1, _CELLS_PER_BLOCK // width)
@@ -210,7 +262,7 @@ def _blocks(
 
 
 def _parse(
-    path: str | Path, block: str, mark: str, decimal: str, width: int, id_at: int
+    path: str | Path | Member, block: str, mark: str, decimal: str, width: int, id_at: int
 ) -> pd.DataFrame:
     try:
         return pd.read_csv(
@@ -230,7 +282,7 @@ def _parse(
 
 
 def _numbers(
-    path: str | Path,
+    path: str | Path | Member,
     frame: pd.DataFrame,
     keep: list[int],
     id_at: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +57,27 @@ def narrow(values: np.ndarray) -> np.ndarray:
     return out
 
 
+SUMMARY_ROWS = frozenset({
+    "N_unmapped", "N_multimapping", "N_noFeature", "N_ambiguous", "__no_feature", "__ambiguous",
+    "__too_low_aQual", "__not_aligned", "__alignment_not_unique", "no_feature", "ambiguous",
+    "too_low_aQual", "not_aligned", "alignment_not_unique",
+})  # fmt: skip
+
+
+def without_summary_rows(expression: Expression) -> Expression:
+    """Leave out the rows in which STAR and HTSeq count the reads of no gene."""
+    keep = [column for column, gene in enumerate(expression.genes) if gene not in SUMMARY_ROWS]
+    n_left_out = len(expression.genes) - len(keep)
+    if not n_left_out:
+        return expression
+    return replace(
+        expression,
+        values=expression.values[:, keep],
+        genes=tuple(expression.genes[column] for column in keep),
+        warnings=(*expression.warnings, f"{n_left_out} rows that count reads of no gene left out"),
+    )
+
+
 def stack(parts: Sequence[Expression]) -> Expression:
     """Join matrices of different samples on the genes that all of them have.
 
@@ -84,13 +105,21 @@ def stack(parts: Sequence[Expression]) -> Expression:
                 f"{part.file}: has {len(part.genes) - len(place)} gene ids twice, so it can't be "
                 "joined with the cohort's other files; give each id one row."
             )
-        blocks.append(np.asarray(part.values)[:, [place[gene] for gene in genes]])
+        blocks.append(part.values[:, [place[gene] for gene in genes]])
         if len(part.genes) > len(genes):
             notes.append(f"{part.file}: {len(part.genes) - len(genes)} genes are in no other file")
     return Expression(
-        values=np.vstack(blocks),
+        values=_vstack(blocks),
         samples=tuple(sample for part in parts for sample in part.samples),
         genes=tuple(genes),
         file=files,
         warnings=tuple(notes),
     )
+
+
+def _vstack(blocks: list) -> np.ndarray | csr_matrix:
+    from scipy import sparse
+
+    if any(sparse.issparse(block) for block in blocks):
+        return sparse.csr_matrix(sparse.vstack(blocks))
+    return np.vstack(blocks)

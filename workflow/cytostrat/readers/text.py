@@ -8,56 +8,150 @@ import csv
 import gzip
 import io
 import lzma
+import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from cytostrat.errors import InputError
 
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml version", b"<!--")
+_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_LFS_POINTER = b"version https://git-lfs"
 _LOOK = 1 << 16
 
 
-@contextmanager
-def open_binary(path: str | Path) -> Iterator[io.BufferedIOBase]:
-    """Open a file and undo gzip, bzip2 or xz, recognised by content and not by name.
+@dataclass(frozen=True)
+class Member:
+    """One file inside a tar archive; it can be read wherever a path can."""
 
-    Raises
-    ------
-    InputError
-        The file is absent, a folder, empty, cut off or damaged, or a zip archive.
-    """
+    archive: Path
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}:{self.name}"
+
+
+@contextmanager
+def _raw(path: str | Path | Member) -> Iterator[IO[bytes]]:
+    if isinstance(path, Member):
+        with _archive(path.archive) as (archive, _):
+            stream = archive.extractfile(path.name)
+            if stream is None:
+                raise InputError(f"{path}: is no file; correct `member` in the cohort file.")
+            yield stream
+        return
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file; name the file inside it.")
     try:
-        with path.open("rb") as raw:
-            magic = raw.read(6)
+        stream = path.open("rb")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; correct the path in the cohort file.") from None
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror}); check its rights.") from None
-    if not magic:
-        raise InputError(f"{path}: the file is empty; get it again.")
-    if magic.startswith(b"PK\x03\x04"):
-        raise InputError(
-            f"{path}: is a zip archive or a spreadsheet, not text; unpack it, or save the sheet as "
-            "tab-separated text."
-        )
-    opener = open
-    if magic.startswith(b"\x1f\x8b"):
-        opener = gzip.open
-    elif magic.startswith(b"BZh"):
-        opener = bz2.open
-    elif magic.startswith(b"\xfd7zXZ"):
-        opener = lzma.open
+    with stream:
+        yield stream
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[tuple[tarfile.TarFile, IO[bytes]]]:
+    with open_binary(path) as stream, _whole(path):
+        try:
+            archive = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - closed below
+        except tarfile.TarError as error:
+            raise InputError(
+                f"{path}: can't be read as a tar archive ({error}); get it again, or correct "
+                "`format` in the cohort file."
+            ) from None
+        with archive:
+            yield archive, stream
+
+
+def contents(path: Path) -> dict[str, Path | Member]:
+    """Return the files of a folder or tar archive: path within it to what can be opened.
+
+    An archive is read to its end, so that its checksum has been checked.
+
+    Raises
+    ------
+    InputError
+        The path is absent, or a file that is no tar archive.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(path).as_posix(): file for file in files}
+    with _archive(path) as (archive, stream):
+        found = {item.name: Member(path, item.name) for item in archive if item.isfile()}
+        drain(stream)
+        return found
+
+
+def drain(stream: IO[bytes]) -> None:
+    """Read a stream to its end, where the checksum of a compressed file is."""
+    while stream.read(_LOOK * 16):
+        pass
+
+
+def pick(path: Path, names: Sequence[str], what: str) -> Path | Member:
+    """Return the one file of a folder or archive that has one of the names; see `pick_all`."""
+    return pick_all(path, {what: names})[what]
+
+
+def pick_all(path: Path, wanted: Mapping[str, Sequence[str]]) -> dict[str, Path | Member]:
+    """Return files of a folder or archive by their names.
+
+    Parameters
+    ----------
+    path
+        Folder or tar archive, compressed or not.
+    wanted
+        What a file is, for messages, to its possible names without folder, in order of
+        preference; a further ``.gz`` is understood.
+
+    Raises
+    ------
+    InputError
+        No file, or more than one, has such a name.
+    """
+    found = contents(path)
+    out = {}
+    for what, names in wanted.items():
+        for name in names:
+            hits = [item for inner, item in found.items() if _base(inner) in (name, f"{name}.gz")]
+            if len(hits) > 1:
+                raise InputError(
+                    f"{path}: holds {len(hits)} files named {name!r}; unpack the one that is meant "
+                    "and give its path."
+                )
+            if hits:
+                out[what] = hits[0]
+                break
+        else:
+            held = ", ".join(sorted(map(_base, found))[:8]) or "nothing"
+            raise InputError(
+                f"{path}: holds no {what} (looked for {', '.join(names)}; it holds {held}); "
+                "correct the source, `format` or `member` in the cohort file."
+            )
+    return out
+
+
+def _base(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+@contextmanager
+def _whole(path: str | Path | Member) -> Iterator[None]:
+    """Turn what a cut off or damaged compressed file raises into one sentence."""
     try:
-        with opener(path, "rb") as stream:
-            yield stream
-    except EOFError:
+        yield
+    except (EOFError, tarfile.ReadError) as error:
+        if isinstance(error, tarfile.ReadError) and "unexpected end" not in str(error):
+            raise
         raise InputError(
             f"{path}: the compressed file is truncated (it ends too early); get it again."
         ) from None
@@ -68,7 +162,34 @@ def open_binary(path: str | Path) -> Iterator[io.BufferedIOBase]:
 
 
 @contextmanager
-def open_text(path: str | Path) -> Iterator[TextIO]:
+def open_binary(path: str | Path | Member) -> Iterator[IO[bytes]]:
+    """Open a file and undo gzip, bzip2 or xz, recognised by content and not by name.
+
+    Raises
+    ------
+    InputError
+        The file is absent, a folder, empty, cut off or damaged, or a zip archive.
+    """
+    with _raw(path) as raw, _whole(path):
+        magic = raw.read(6)
+        raw.seek(0)
+        if not magic:
+            raise InputError(f"{path}: the file is empty; get it again.")
+        if magic.startswith(b"PK\x03\x04"):
+            raise InputError(
+                f"{path}: is a zip archive or a spreadsheet, not text; unpack it, or save the "
+                "sheet as tab-separated text."
+            )
+        for start, opener in _COMPRESSED.items():
+            if magic.startswith(start):
+                with opener(raw, "rb") as stream:
+                    yield stream
+                return
+        yield raw
+
+
+@contextmanager
+def open_text(path: str | Path | Member) -> Iterator[TextIO]:
     """Open a text file; UTF-8 with or without byte order mark, or Latin-1; LF, CRLF or CR.
 
     Raises
@@ -85,7 +206,7 @@ def open_text(path: str | Path) -> Iterator[TextIO]:
         yield text
 
 
-def _encoding(path: str | Path, stream: io.BufferedIOBase) -> str:
+def _encoding(path: str | Path | Member, stream: IO[bytes]) -> str:
     """Look at the start for what the file is, and at all of it for its encoding."""
     start = stream.read(_LOOK)
     head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -93,6 +214,11 @@ def _encoding(path: str | Path, stream: io.BufferedIOBase) -> str:
         raise InputError(
             f"{path}: holds a web page in place of data (an error or log-in page saved under this "
             "name?); open the address in a browser and save the data file itself."
+        )
+    if head.startswith(_LFS_POINTER):
+        raise InputError(
+            f"{path}: holds a Git LFS pointer in place of data; get the file itself with "
+            "`git lfs pull`, or from the study's archive."
         )
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -113,7 +239,7 @@ def _encoding(path: str | Path, stream: io.BufferedIOBase) -> str:
     return "utf-8-sig"
 
 
-def delimiter_of(path: str | Path, lines: list[str], wanted: str) -> str:
+def delimiter_of(path: str | Path | Member, lines: list[str], wanted: str) -> str:
     """Return the separator: the one asked for, or the one that the first lines agree on."""
     if wanted != "auto":
         return _DELIMITERS[wanted]

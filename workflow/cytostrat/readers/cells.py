@@ -1,0 +1,170 @@
+"""Single-cell matrices: 10x Genomics folders and HDF5, and the archive of Wu et al. 2021.
+
+Wu SZ et al., Nature Genetics 2021;53:1334-1347, doi:10.1038/s41588-021-00911-1 (GSE176078).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.errors import InputError
+from cytostrat.readers.delimited import read_clinical_table
+from cytostrat.readers.expression import Expression
+from cytostrat.readers.text import Member, drain, open_binary, open_text, pick, pick_all, split_line
+
+if TYPE_CHECKING:
+    from scipy.sparse import coo_array, csr_matrix
+
+WU_FILES = {
+    "matrix": ("count_matrix_sparse.mtx",),
+    "genes": ("count_matrix_genes.tsv",),
+    "barcodes": ("count_matrix_barcodes.tsv",),
+    "metadata": ("metadata.csv",),
+}
+TENX_FILES = {
+    "matrix": ("matrix.mtx",),
+    "genes": ("features.tsv", "genes.tsv"),
+    "barcodes": ("barcodes.tsv",),
+}
+_GENE_EXPRESSION = "Gene Expression"
+
+
+def read_wu2021(path: str | Path) -> Expression:
+    """Read the counts of the GSE176078 archive, of a patient's archive, or of either unpacked.
+
+    Raises
+    ------
+    InputError
+        A file is absent, or their numbers of cells or genes differ.
+    """
+    path = Path(path)
+    files = pick_all(path, {key: WU_FILES[key] for key in ("matrix", "genes", "barcodes")})
+    genes = [fields[0] for fields in _rows(files["genes"])]
+    barcodes = [fields[0] for fields in _rows(files["barcodes"])]
+    return Expression(
+        values=_matrix(files["matrix"], len(genes), len(barcodes)),
+        samples=tuple(barcodes),
+        genes=tuple(genes),
+        file=str(path),
+    )
+
+
+def read_wu2021_clinical(path: str | Path) -> pd.DataFrame:
+    """Read ``metadata.csv`` of the archive; the cell's name is the column ``barcode``."""
+    file = pick(Path(path), WU_FILES["metadata"], "metadata")
+    table = read_clinical_table(file, delimiter="comma")
+    if table.columns[0] != "" or "orig.ident" not in table:
+        raise InputError(
+            f"{file}: has no unnamed first column or no column 'orig.ident', so it is no metadata "
+            "of this archive; correct `format` in the cohort file."
+        )
+    return table.rename(columns={"": "barcode"})
+
+
+def read_tenx(path: str | Path, *, gene_ids: str = "symbol") -> Expression:
+    """Read a filtered matrix of Cell Ranger: a folder, its tar archive, or HDF5.
+
+    Features other than gene expression (antibodies, guides) are left out and counted.
+
+    Parameters
+    ----------
+    path
+        Folder with ``matrix.mtx``, ``features.tsv`` (before version 3 ``genes.tsv``) and
+        ``barcodes.tsv``, gzip or not; or the ``.h5`` file.
+    gene_ids
+        ``ensembl`` takes the first column of the features, ``symbol`` the second.
+
+    Raises
+    ------
+    InputError
+        A file is absent or of another layout, or numbers of cells or genes differ.
+    """
+    path = Path(path)
+    if path.is_file() and _is_hdf5(path):
+        values, features, barcodes = _tenx_hdf5(path)
+    else:
+        files = pick_all(path, TENX_FILES)
+        features = pd.DataFrame(_rows(files["genes"]))
+        if features.shape[1] < 2:
+            raise InputError(
+                f"{files['genes']}: has one column where 10x writes id and name; correct `format` "
+                "in the cohort file."
+            )
+        barcodes = [fields[0] for fields in _rows(files["barcodes"])]
+        values = _matrix(files["matrix"], len(features), len(barcodes))
+    notes: tuple[str, ...] = ()
+    if features.shape[1] > 2:
+        genes = (features[2] == _GENE_EXPRESSION).to_numpy()
+        if not genes.all():
+            notes = (f"{int((~genes).sum())} features that are no genes left out",)
+            values, features = values[:, np.flatnonzero(genes)], features[genes]
+    return Expression(
+        values=values,
+        samples=tuple(barcodes),
+        genes=tuple(features[0 if gene_ids == "ensembl" else 1]),
+        file=str(path),
+        warnings=notes,
+    )
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def _tenx_hdf5(path: Path) -> tuple[csr_matrix, pd.DataFrame, list[str]]:
+    import scanpy
+    from scipy import sparse
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Variable names are not unique")
+            cells = scanpy.read_10x_h5(path, gex_only=False)
+    except Exception as error:  # noqa: BLE001 - h5py and scanpy raise many kinds for a bad file
+        raise InputError(
+            f"{path}: can't be read as HDF5 of 10x Genomics ({type(error).__name__}); it is cut "
+            "off, damaged or of another layout, so get it again or correct `format` in the cohort "
+            "file."
+        ) from None
+    features = {0: list(cells.var["gene_ids"]), 1: list(cells.var_names)}
+    if "feature_types" in cells.var:
+        features[2] = list(cells.var["feature_types"])
+    values = sparse.csr_matrix(cells.X, dtype=np.float32)
+    return values, pd.DataFrame(features), list(cells.obs_names)
+
+
+def _rows(file: Path | Member) -> list[list[str]]:
+    with open_text(file) as stream:
+        return [split_line(line, "\t") for line in stream if line.strip()]
+
+
+def _matrix(file: Path | Member, n_genes: int, n_cells: int) -> csr_matrix:
+    """Read a MatrixMarket file of genes x cells as cells x genes."""
+    from scipy import sparse
+
+    with open_binary(file) as stream:
+        matrix = _market(file, stream)
+        drain(stream)
+    if matrix.shape != (n_genes, n_cells):
+        raise InputError(
+            f"{file}: has {matrix.shape[0]} genes x {matrix.shape[1]} cells, but the lists beside "
+            f"it have {n_genes} and {n_cells}; get the files again, all of one sample."
+        )
+    return sparse.csr_matrix(matrix.T.astype(np.float32))
+
+
+def _market(file: Path | Member, stream: IO[bytes]) -> coo_array:
+    from scipy import io
+
+    try:
+        return io.mmread(stream, spmatrix=False).tocoo()
+    except (ValueError, OverflowError, AttributeError) as error:
+        raise InputError(
+            f"{file}: can't be read as a MatrixMarket file ({str(error).strip()[:80]}); get it "
+            "again, or correct `format` in the cohort file."
+        ) from None
