@@ -258,7 +258,9 @@ def test_the_null_p_compares_with_random_sets(samples):
             clinic(samples), score_frame(samples), genes,
             null_scores=lambda signature, method, null=null: null if signature == "tgfb" else None,
         )  # fmt: skip
-        p[name] = pick(found, endpoint="IL1B", signature="tgfb", adjustment="none")["null_p"]
+        of_tgfb = found[(found["endpoint"] == "IL1B") & (found["signature"] == "tgfb")]
+        p[name] = pick(of_tgfb, adjustment="myeloid+lymphoid")["null_p"]
+        assert np.isnan(pick(of_tgfb, adjustment="none")["null_p"])
     assert p == {"noise": 0.01, "same": 1.0}  # (0 + 1) / 100 and (99 + 1) / 100
 
 

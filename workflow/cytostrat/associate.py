@@ -26,7 +26,8 @@ Rules
   note and no number, and ``lymphoid`` beside ``myeloid`` is the adjustment that every cohort
   can make.
 * Samples without a variable are left out. A row rests on at least `MIN_SAMPLES` samples.
-* ``null_p`` compares with random sets where they are given.
+* ``null_p`` compares with random sets where they are given, in the first adjustment of a
+  relation, the one to judge by.
 
 References
 ----------
@@ -406,7 +407,10 @@ def _correlation_row(
     def correlation(values: np.ndarray, rows: np.ndarray, design: np.ndarray | None):
         return partial_correlation(values[rows], y[rows], design)
 
-    return _estimate(cohort, labels, x, y, frame, covariates, correlation, notes.join(why, note))
+    return _estimate(
+        cohort, labels, x, y, frame, covariates, correlation, notes.join(why, note),
+        judged=covariates == relation.adjustments[0],
+    )  # fmt: skip
 
 
 def _estimate(
@@ -418,6 +422,8 @@ def _estimate(
     covariates: Sequence[str],
     correlation: Callable[..., object],
     note: str,
+    *,
+    judged: bool = True,
 ) -> dict[str, object]:
     """Return one row: the correlation on the samples that have every variable."""
     known = np.isfinite(x) & np.isfinite(y)
@@ -448,7 +454,7 @@ def _estimate(
     estimate = float(found.estimate[0])
     null_p = np.nan
     null = None
-    if cohort.null_scores and labels["method"] != EXPRESSION:
+    if cohort.null_scores and judged and labels["method"] != EXPRESSION:
         null = cohort.null_scores(str(labels["signature"]), str(labels["method"]))
     if null is not None and np.isfinite(estimate):
         null_p = float(empirical_p(estimate, correlation(null, known, matrix).estimate))
