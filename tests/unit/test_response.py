@@ -281,6 +281,8 @@ def test_arms_are_strata_and_a_cohort_without_response_has_no_rows():
     arms = [row(table, signature="s0", scale="hedges_g", stratum=f"treatment: {name}")["n"]
             for name in ("tamoxifen", "megestrol")]  # fmt: skip
     assert sum(arms) == 48
+    odds = table[(table["scale"] == "log_or") & (table["stratum"] == "er_positive")]
+    assert set(odds["adjustment"]) == {"none", "age"}
     bare = clinical.drop(columns=["response", "timepoint"])
     assert effects(bare, wide).empty
     unanswered = effects(clinical.drop(columns="response"), wide)

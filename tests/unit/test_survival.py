@@ -243,6 +243,15 @@ def test_too_few_events_give_a_row_and_no_number():
     assert (table["note"].ne("") | table["estimate"].notna()).all()
 
 
+def test_an_interaction_needs_events_in_either_group():
+    clinical, wide, _ = simulated(14)
+    dead = clinical.index[(clinical["her2"] == "positive") & (clinical["OS_event"] == 1)]
+    clinical.loc[dead[9:], "OS_event"] = 0.0
+    crossed = row(effects(clinical, wide), signature="s0", question="survival_her2_interaction")
+    assert np.isnan(crossed["estimate"])
+    assert "9 events in HER2-positive patients, 10 are needed" in crossed["note"]
+
+
 def test_missing_status_is_in_no_stratum_and_equivocal_is_no_covariate():
     clinical, wide, _ = simulated(10)
     clinical.loc[clinical.index[:60], "her2"] = None
@@ -332,8 +341,9 @@ def test_a_patient_counts_once():
 def test_curves_are_by_thirds_with_numbers_at_risk(cohort):
     clinical, wide = cohort
     curves = survival.km_curves(
-        clinical, long_scores(wide), cohort="demo", signatures=["s1", "absent"], method="ssgsea"
-    )
+        clinical, long_scores(wide), cohort="demo", signatures=["s1", "absent"], method="ssgsea",
+        tick_years=600 / survival.DAYS_PER_YEAR,
+    )  # fmt: skip
     drawn = curves[curves["signature"] == "s1"]
     steps = drawn[~drawn["tick"]]
     start = steps.groupby("group")["at_risk"].max()
@@ -345,6 +355,7 @@ def test_curves_are_by_thirds_with_numbers_at_risk(cohort):
     tick = drawn[drawn["tick"] & (drawn["group"] == "low")].set_index("time")
     for time, got in tick["at_risk"].items():
         assert got == (follow >= time).sum()
+    assert (follow == 600).any()
     assert (tick["survival"].diff().dropna() <= 0).all()
     absent = curves[curves["signature"] == "absent"]
     assert len(absent) == 1
