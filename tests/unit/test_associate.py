@@ -16,6 +16,7 @@ from cytostrat.associate import (
     WITHOUT_SHARED,
     adjusted_r2,
     association_effects,
+    judged,
 )
 from cytostrat.errors import EstimationError
 from cytostrat.signatures import Signature, coverage
@@ -262,6 +263,11 @@ def test_the_null_p_compares_with_random_sets(samples):
         p[name] = pick(of_tgfb, adjustment="myeloid+lymphoid")["null_p"]
         assert np.isnan(pick(of_tgfb, adjustment="none")["null_p"])
     assert p == {"noise": 0.01, "same": 1.0}  # (0 + 1) / 100 and (99 + 1) / 100
+
+
+def test_axes_without_a_primary_set_are_judged_by_their_secondary_ones():
+    given = SIGNATURES | {"other": signature("other", "IL1"), "il2": signature("il2", "IL2")}
+    assert set(judged(given)) == {"tgfb", "il1", "il2"}
 
 
 def test_row_order_changes_nothing(samples, table):

@@ -233,6 +233,20 @@ def _of_axes(signatures: Mapping[str, Signature], axes: Iterable[str]) -> tuple[
     )
 
 
+def judged(signatures: Mapping[str, Signature]) -> dict[str, Signature]:
+    """Return the signatures that need random sets: primary ones, or all of an axis without any.
+
+    Verdicts on IL-11, IL-12, IL-18 and TGF-beta have secondary sets to rest on, or none.
+    """
+    primary = {found.axis for found in signatures.values() if found.role == "primary"}
+    related = {name for relation in relations(signatures) for name in relation.signatures}
+    return {
+        name: found
+        for name, found in signatures.items()
+        if name in related and (found.role == "primary" or found.axis not in primary)
+    }
+
+
 def relations(signatures: Mapping[str, Signature]) -> list[Relation]:
     """Return what is related to what, the same in every cohort.
 
