@@ -16,7 +16,7 @@ from cytostrat.readers.expression import Expression, narrow
 from cytostrat.readers.text import Member, delimiter_of, open_text, split_line
 
 MISSING_NUMBERS = ("", "NA", "NaN", "nan", "N/A", "n/a", "na", "NULL", "null", "--", "#N/A", ".")
-_CELLS_PER_BLOCK = 2_000_000
+_CELLS_PER_BLOCK = 1_000_000
 _PROBE_LINES = 12
 
 
@@ -97,9 +97,13 @@ def matrix_from_lines(
     ids: list[str] = []
     blocks: list[np.ndarray] = []
     for numbers, block in _blocks(path, chain([first], lines), mark, len(header)):
-        frame = _parse(path, block, mark, decimal, len(header), id_at)
-        ids += [str(name) for name in frame[id_at]]
-        blocks.append(_numbers(path, frame, keep, id_at, header, numbers))
+        found = _parse_flat(block, mark, decimal, len(header), id_at, keep)
+        if found is None:
+            frame = _parse(path, "".join(block), mark, decimal, len(header), id_at)
+            names = [str(name) for name in frame[id_at]]
+            found = names, _numbers(path, frame, keep, id_at, header, numbers)
+        ids += found[0]
+        blocks.append(narrow(found[1]))
     names = tuple(header[column] for column in keep)
     values = _join(blocks)
     if genes_in_rows:
@@ -239,7 +243,7 @@ def _columns(
 
 def _blocks(
     path: str | Path | Member, lines: Iterator[tuple[int, str]], mark: str, width: int
-) -> Iterator[tuple[list[int], str]]:
+) -> Iterator[tuple[list[int], list[str]]]:
     """Group lines into blocks and check that each has the header's number of fields."""
     size = max(1, _CELLS_PER_BLOCK // width)
     numbers: list[int] = []
@@ -255,10 +259,45 @@ def _blocks(
         numbers.append(number)
         texts.append(line if line.endswith("\n") else line + "\n")
         if len(texts) == size:
-            yield numbers, "".join(texts)
+            yield numbers, texts
             numbers, texts = [], []
     if texts:
-        yield numbers, "".join(texts)
+        yield numbers, texts
+
+
+def _parse_flat(
+    lines: list[str], mark: str, decimal: str, width: int, id_at: int, keep: list[int]
+) -> tuple[list[str], np.ndarray] | None:
+    """Parse all numbers of a block as one column, twice as fast as thousands of short ones.
+
+    None where this does not apply (quotes, columns between the numbers) or fails: `_parse`
+    then reads the block and says what is wrong.
+    """
+    lead = width - len(keep)
+    if mark == " " or keep[0] != lead or any('"' in line for line in lines):
+        return None
+    ids, numbers = [], []
+    for line in lines:
+        *fields, rest = line.split(mark, lead)
+        ids.append(fields[id_at])
+        numbers.append(rest)
+    text = "".join(numbers).replace(mark, "\n")
+    try:
+        column = pd.read_csv(
+            io.StringIO(text),
+            sep="\t",
+            decimal=decimal,
+            header=None,
+            dtype=np.float64,
+            na_values=list(MISSING_NUMBERS),
+            keep_default_na=False,
+            skip_blank_lines=False,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
+        return None
+    if column.shape != (len(ids) * len(keep), 1):
+        return None
+    return ids, column.to_numpy().reshape(len(ids), len(keep))
 
 
 def _parse(
@@ -300,7 +339,7 @@ def _numbers(
                 "columns that are no samples under drop_columns, or check separator, decimal mark "
                 "and orientation in the cohort file."
             )
-    return narrow(frame[keep].to_numpy(dtype=np.float64))
+    return frame[keep].to_numpy(dtype=np.float64)
 
 
 def _join(blocks: list[np.ndarray]) -> np.ndarray:
