@@ -285,7 +285,8 @@ def test_a_stratum_may_need_several_columns():
     same = row(alone, signature="s0", adjustment="er+age")
     ratio = wide["s0"].std() / wide.loc[both, "s0"].std()
     assert found["estimate"] == pytest.approx(same["estimate"] * ratio)
-    assert "no patient of the stratum" in row(table, signature="s0", stratum="treated")["note"]
+    treated = row(table, signature="s0", stratum="treated")
+    assert "the cohort does not record endocrine" in treated["note"]
 
 
 def test_what_cannot_be_estimated_stays_with_its_reason():

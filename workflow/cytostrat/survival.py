@@ -78,6 +78,11 @@ STRATA: dict[str, Stratum] = {
     "her2_negative": {"her2": "negative"},
     "er_positive": {"er": "positive"},
     "er_negative": {"er": "negative"},
+    "endocrine_er_positive_her2_negative": {
+        "endocrine": "yes",
+        "er": "positive",
+        "her2": "negative",
+    },
 }
 PROLIFERATION = "proliferation"
 DAYS_PER_YEAR = 365.25
@@ -106,8 +111,8 @@ class _Cohort:
 class _Model:
     """One endpoint in one stratum under one adjustment.
 
-    `member` marks the patients of the stratum, `baselines` names the covariates that get a
-    baseline hazard per level instead of a coefficient.
+    `member` marks the patients of the stratum, `unrecorded` names what defines it and the cohort
+    lacks, `baselines` the covariates that get a baseline hazard per level, not a coefficient.
     """
 
     question: str
@@ -116,6 +121,7 @@ class _Model:
     covariates: tuple[str, ...]
     follow: FollowUp
     member: np.ndarray
+    unrecorded: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
     interaction: bool = False
 
@@ -293,6 +299,7 @@ def _models(
         follow = _follow(clinical, endpoint)
         for stratum, rule in strata.items():
             member = follow.usable
+            unrecorded = tuple(name for name in rule if name not in clinical)
             for column, value in rule.items():
                 inside = clinical[column] == value if column in clinical else False
                 member = member & np.asarray(inside)
@@ -301,7 +308,7 @@ def _models(
                 left = tuple(name for name in names if name not in rule)
                 if left not in done:
                     done.add(left)
-                    yield _Model("survival", endpoint, stratum, left, follow, member)
+                    yield _Model("survival", endpoint, stratum, left, follow, member, unrecorded)
         if "her2" in clinical:
             known = follow.usable & clinical["her2"].isin(["positive", "negative"]).to_numpy()
             for names in sets[:2]:
@@ -344,7 +351,11 @@ def _estimate_block(
         return _Fit(_rows(cohort, model, keys, used, note=notes.join(note, shared_note)))
 
     if not rows.any():
-        why = "no patient of the stratum has follow-up" if scored.any() else "no sample has a score"
+        why = "no patient of the stratum has follow-up"
+        if model.unrecorded:
+            why = f"the cohort does not record {', '.join(model.unrecorded)}"
+        elif not scored.any():
+            why = "no sample has a score"
         yield nothing(f"not estimated: {why}", np.flatnonzero(rows))
         return
     try:
