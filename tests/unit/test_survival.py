@@ -285,6 +285,9 @@ def test_a_stratum_may_need_several_columns():
     same = row(alone, signature="s0", adjustment="er+age")
     ratio = wide["s0"].std() / wide.loc[both, "s0"].std()
     assert found["estimate"] == pytest.approx(same["estimate"] * ratio)
+    crossed = effects(clinical.assign(her2=None), wide)
+    crossed = row(crossed, signature="s0", question="survival_her2_interaction")
+    assert "the cohort does not record her2" in crossed["note"]
     treated = row(table, signature="s0", stratum="treated")
     assert "the cohort does not record endocrine" in treated["note"]
 

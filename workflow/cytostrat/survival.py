@@ -299,7 +299,7 @@ def _models(
         follow = _follow(clinical, endpoint)
         for stratum, rule in strata.items():
             member = follow.usable
-            unrecorded = tuple(name for name in rule if name not in clinical)
+            unrecorded = tuple(name for name in rule if not _has(clinical, name))
             for column, value in rule.items():
                 inside = clinical[column] == value if column in clinical else False
                 member = member & np.asarray(inside)
@@ -309,14 +309,19 @@ def _models(
                 if left not in done:
                     done.add(left)
                     yield _Model("survival", endpoint, stratum, left, follow, member, unrecorded)
-        if "her2" in clinical:
-            known = follow.usable & clinical["her2"].isin(["positive", "negative"]).to_numpy()
-            for names in sets[:2]:
-                left = tuple(name for name in names if name != "her2")
-                yield _Model(
-                    "survival_her2_interaction", endpoint, "all", left, follow, known,
-                    interaction=True,
-                )  # fmt: skip
+        known = follow.usable
+        if recorded := _has(clinical, "her2"):
+            known = known & clinical["her2"].isin(["positive", "negative"]).to_numpy()
+        for names in sets[:2]:
+            left = tuple(name for name in names if name != "her2")
+            yield _Model(
+                "survival_her2_interaction", endpoint, "all", left, follow, known & recorded,
+                () if recorded else ("her2",), interaction=True,
+            )  # fmt: skip
+
+
+def _has(clinical: pd.DataFrame, name: str) -> bool:
+    return name in clinical and bool(clinical[name].notna().any())
 
 
 @dataclass(frozen=True)
