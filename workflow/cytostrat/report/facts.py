@@ -44,7 +44,7 @@ class ReportInputs:
     therapies
         The parsed ``therapies.yaml``: ``documents`` and ``therapies``, in the order shown.
     claims
-        The entries of ``claims.yaml``, in the order shown.
+        The parsed ``claims.yaml``: ``rule`` and ``claims``, in the order shown.
     config
         The run's configuration, defaults filled in.
     cohort_files
@@ -53,6 +53,13 @@ class ReportInputs:
         Software name to version.
     commands
         How to make the report again, one shell line each.
+    curves
+        Kaplan-Meier curves of all cohorts, as `cytostrat.survival.km_curves` returns them.
+    running
+        Running sums of all cohorts: ``cohort``, ``signature``, ``position``, ``running_sum``.
+    gene_effects
+        Cohort to its moderated contrast of single genes: ``gene``, ``coefficient``, ``t``, ``p``,
+        ``q``.
     """
 
     effects: pd.DataFrame
@@ -65,11 +72,14 @@ class ReportInputs:
     provenance: Mapping[str, Mapping[str, Any]]
     signatures: Mapping[str, Signature]
     therapies: Mapping[str, Any] = field(default_factory=dict)
-    claims: Sequence[Mapping[str, Any]] = ()
+    claims: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     cohort_files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[str] = ()
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    running: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gene_effects: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def cohorts(self) -> list[str]:

@@ -25,7 +25,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from cytostrat.report import palette, wording
 
-RASTER_FROM = 150
+RASTER_FROM = 60
 RC = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
@@ -49,7 +49,7 @@ RC = {
     "svg.hashsalt": "cytostrat",
     "pdf.fonttype": 3,  # half the time of embedded TrueType; the SVG beside it is the editable one
     "figure.dpi": 72,
-    "savefig.dpi": 160,
+    "savefig.dpi": 144,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
 }
@@ -101,6 +101,8 @@ def _inline(svg: str, name: str, title: str) -> str:
     """Turn a stand-alone SVG into markup for the page."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    # A hundredth of a point is finer than any screen.
+    body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
     prefix = wording.slug(name.replace("/", "-"))
     body = re.sub(
@@ -287,7 +289,7 @@ def distribution(
                 outline, x="at", y="score", hue="at", ax=axes, alpha=0.16, inner=None,
                 palette=dict(outline[["at", "colour"]].drop_duplicates().to_numpy()),
                 linewidth=0, cut=0, width=0.86, native_scale=True, saturation=1, legend=False,
-                dodge=False, zorder=1,
+                dodge=False, gridsize=48, zorder=1,
             )  # fmt: skip
         axes.axvline(1.75, color=palette.GRID, lw=0.8, zorder=0)
         axes.set_xticks(positions, labels)
@@ -355,7 +357,9 @@ def forest(
                 lines.append((y, None, str(heading)))
         y += 1
         lines.append((y, row, str(row["label"])))
-    known = data[["estimate", "low", "high"]].to_numpy(float)
+    # Pooled diamonds may be cut: with two cohorts a random-effects interval dwarfs all else.
+    own = data.loc[~data["pooled"].astype(bool)] if not data["pooled"].all() else data
+    known = own[["estimate", "low", "high"]].to_numpy(float)
     limit = np.nanmax(np.abs(known - null)) if np.isfinite(known).any() else 1.0
     # One interval far wider than the rest would flatten all others: it is cut and gets an arrow.
     wide = np.nanquantile(np.abs(known - null), 0.9) * 2 if np.isfinite(known).any() else 1.0
@@ -505,4 +509,149 @@ def heatmap(
         axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
         data = matrix.rename_axis("row").reset_index().melt("row", var_name="column")
         return _finish(figure, name=name, title=title, caption=caption, data=data,
+                       simulated=simulated)  # fmt: skip
+
+
+def kaplan_meier(
+    curves: pd.DataFrame,
+    *,
+    name: str,
+    signature: str,
+    cohort: str,
+    endpoint: str,
+    simulated: bool,
+) -> Drawing:
+    """Draw survival by thirds of a score, with the numbers at risk, for display only.
+
+    Parameters
+    ----------
+    curves
+        Rows of one cohort, endpoint and signature, as `cytostrat.survival.km_curves` returns them.
+    name, signature, cohort, endpoint
+        File name and words.
+    simulated
+        Whether the cohort is simulated.
+    """
+    year = 365.25
+    with _style():
+        figure = Figure(figsize=(4.1, 3.3))
+        axes = figure.add_axes((0.13, 0.4, 0.83, 0.5))
+        reach = float(curves["time"].max()) / year
+        ticks = MaxNLocator(5, integer=reach >= 5).tick_values(0, reach)
+        ticks = ticks[(ticks >= 0) & (ticks <= reach)]
+        axes.text(-0.13, -0.42, "at risk", transform=axes.transAxes, fontsize=7.5, weight="bold")
+        groups = [group for group in ("low", "middle", "high") if group in set(curves["group"])]
+        for line, group in enumerate(groups):
+            rows = curves[curves["group"].eq(group)].sort_values("time", kind="stable")
+            steps = rows[~rows["tick"].astype(bool)]
+            colour = palette.TERTILES[("low", "middle", "high").index(group)]
+            axes.step(
+                steps["time"] / year, steps["survival"], where="post", color=colour, lw=1.6,
+                ls=("-", "--", "-.")[line], label=f"{group} third",
+            )  # fmt: skip
+            at_tick = rows[rows["tick"].astype(bool)]
+            height = -0.56 - 0.14 * line
+            axes.text(-0.13, height, group, transform=axes.transAxes, fontsize=7.5)
+            for tick in ticks:
+                found = at_tick.loc[np.isclose(at_tick["time"] / year, tick), "at_risk"]
+                if len(found):
+                    axes.text(
+                        tick, height, f"{int(found.iloc[0])}", fontsize=7.5, ha="center",
+                        transform=axes.get_xaxis_transform(),
+                    )  # fmt: skip
+        axes.set_xticks(ticks)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlim(0, reach)
+        axes.set_xlabel("years")
+        axes.set_ylabel(f"{endpoint} free of event")
+        axes.set_title(wording.visible(f"{cohort}, {endpoint}"), loc="left")
+        axes.legend(loc="lower left")
+        return _finish(
+            figure,
+            name=name,
+            title=f"{endpoint} in {cohort} by thirds of {signature}, display only",
+            caption="Kaplan-Meier curves by thirds of the score, for display only: the thirds were "
+            "fixed beforehand and nothing is tested on them; the numbers are the Cox models.",
+            data=curves.drop(columns=["note"], errors="ignore"),
+            simulated=simulated,
+        )
+
+
+def running_sums(
+    lines: pd.DataFrame, *, name: str, cohort: str, titles: Mapping[str, str], simulated: bool
+) -> Drawing:
+    """Draw the running enrichment sum of several signatures along one gene ranking.
+
+    Parameters
+    ----------
+    lines
+        ``signature``, ``position`` (1 is highest in HER2-positive), ``running_sum``.
+    name, cohort
+        File name and words.
+    titles
+        Signature to its title.
+    simulated
+        Whether the cohort is simulated.
+    """
+    with _style():
+        figure = Figure(figsize=(6.4, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axhline(0, color=palette.MUTED, lw=0.8)
+        for index, (signature, title) in enumerate(titles.items()):
+            line = lines[lines["signature"].eq(signature)].sort_values("position", kind="stable")
+            if line.empty:
+                continue
+            axes.plot(
+                line["position"], line["running_sum"], lw=1.4, label=wording.visible(title),
+                color=palette.COHORTS[index % len(palette.COHORTS)],
+                ls=("-", "--")[index // 4 % 2],
+            )  # fmt: skip
+        axes.set_xlabel("genes, from higher in HER2-positive to higher in HER2-negative")
+        axes.set_ylabel("running sum")
+        axes.set_title(wording.visible(cohort), loc="left")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7.5)
+        return _finish(
+            figure,
+            name=name,
+            title=f"Running enrichment sums of the signatures in {cohort}",
+            caption="Exploratory: the running sum of each signature along the genes ranked by the "
+            "moderated t-statistic of HER2; it is largest where a signature's genes gather.",
+            data=lines,
+            simulated=simulated,
+        )
+
+
+def cell_sources(
+    rows: pd.DataFrame, *, name: str, title: str, caption: str, xlabel: str, simulated: bool
+) -> Drawing:
+    """Draw one value per cell type with its interval.
+
+    Parameters
+    ----------
+    rows
+        ``label``, ``estimate``, ``low``, ``high``, ``n``, one per cell type.
+    name, title, caption, xlabel
+        File name and words.
+    simulated
+        Whether the cohort is simulated.
+    """
+    rows = rows.sort_values(["estimate", "label"], ascending=[False, True], kind="stable")
+    with _style():
+        figure = Figure(figsize=(4.1, 0.9 + 0.27 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        for at, (_, row) in enumerate(rows.iterrows()):
+            low, high = float(row["low"]), float(row["high"])
+            if np.isfinite(low) and np.isfinite(high):
+                axes.plot([low, high], [at, at], color=palette.INK, lw=1.4)
+            axes.plot([float(row["estimate"])], [at], marker="o", ms=5, color=palette.INK)
+        axes.set_yticks(
+            range(len(rows)),
+            [f"{wording.visible(row['label'])}  ({wording.count(row['n'])})"
+             for _, row in rows.iterrows()],
+        )  # fmt: skip
+        axes.set_ylim(len(rows) - 0.5, -0.6)
+        axes.set_xlim(left=0)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(xlabel)
+        return _finish(figure, name=name, title=title, caption=caption, data=rows,
                        simulated=simulated)  # fmt: skip

@@ -13,7 +13,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from cytostrat.report import explore, facts, sections, tables_html, wording
+from cytostrat.report import (
+    explore,
+    facts,
+    methods,
+    outcome,
+    relations,
+    sections,
+    tables_html,
+    verdicts,
+    wording,
+)
 from cytostrat.report.facts import ReportInputs
 
 DEFAULT_TITLE = "IL1, interferon and IL-2 signatures by HER2 status"
@@ -80,7 +90,31 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     simulated = inputs.any_simulated()
     explored = explore.context(inputs, z_scores)
     cards = sections.therapy_cards(inputs)
+    judged = verdicts.context(inputs)
+    survived = outcome.survival(inputs)
+    responded = outcome.response(inputs)
+    cells = outcome.cells(inputs)
     title = str(inputs.config.get("title") or DEFAULT_TITLE)
+    signatures = [sections.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()]
+    for card in cards:
+        card["claims"] = verdicts.of_therapy(judged["all"], card["id"])
+        card["cells"] = outcome.cell_words(inputs, card["genes"])
+        for line in card["lines"]:
+            line["outcome"] = outcome.words(inputs, line["name"])
+    for entry in signatures:
+        entry["claims"] = verdicts.of_signature(judged["all"], entry["record"].name)
+    parts = [
+        ("summary", "Summary", True),
+        ("therapies", "Therapies", cards),
+        ("claims", "Claims", judged["all"]),
+        ("signatures", "Signatures", True),
+        ("outcome", "Outcome", survived),
+        ("response", "Response", responded),
+        ("cells", "Cells", cells),
+        ("quality", "Quality and methods", True),
+        ("tables", "Tables", True),
+        ("explore", "Explore", explored),
+    ]
     return {
         "title": title,
         "mark": _mark(inputs),
@@ -92,9 +126,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "cohorts": cohorts,
         "headlines": sections.headlines(inputs),
         "limits": sections.limits(inputs, cohorts),
-        "signatures": [
-            sections.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()
-        ],
+        "signatures": signatures,
         "index": sections.signature_index(inputs),
         "flows": [sections.flow_steps(inputs, name) for name in inputs.cohorts],
         "evidence": [sections.her2_evidence(inputs, name) for name in inputs.cohorts],
@@ -112,17 +144,17 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "explore": explored,
         "meta": tables_html.pack(json.dumps(_meta(inputs), separators=(",", ":")).encode()),
         "versions": dict(inputs.versions),
-        "commands": list(inputs.commands),
         "therapies": cards,
         "documents": list(sections.documents(inputs).values()),
-        "parts": [
-            ("summary", "Summary"),
-            *([("therapies", "Therapies")] if cards else []),
-            ("signatures", "Signatures"),
-            ("quality", "Quality and methods"),
-            ("tables", "Tables"),
-            *([("explore", "Explore")] if explored else []),
-        ],
+        "document_ids": set(sections.documents(inputs)),
+        "claim_ids": {line["id"] for line in judged["all"]},
+        "parts": [(name, words) for name, words, there in parts if there],
+        "verdicts": judged,
+        "outcome": survived,
+        "response": responded,
+        "cells": cells,
+        "relations": relations.context(inputs, z_scores),
+        "methods": methods.context(inputs, cohorts),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytostrat.report import facts, figures, palette, wording
+from cytostrat.report import facts, figures, palette, relations, wording
 from cytostrat.report.facts import ReportInputs, select
 from cytostrat.stats.controls import GOOD_FROM, PASS_ABOVE
 
@@ -27,41 +27,42 @@ def standardised(scores: pd.DataFrame, method: str) -> pd.DataFrame:
     return (wide - wide.mean()) / deviation.where(deviation > 0)
 
 
-def strip(rows: Sequence[Mapping[str, Any]], *, limit: float) -> list[dict[str, Any]]:
+def strip(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None) -> list[dict[str, Any]]:
     """Place intervals on a drawing of 100 units with no difference in the middle.
 
     Parameters
     ----------
     rows
-        Each with ``estimate``, ``low``, ``high``, ``scale`` and ``kind`` (crude, adjusted, pooled,
-        verdict). Rows without an estimate are left out.
+        Each with ``estimate``, ``low``, ``high``, ``scale`` and ``kind`` (crude, adjusted,
+        verdict), and ``null`` where it is not that of the scale. Rows without an estimate are
+        left out.
     limit
-        Distance from no difference at which an interval is cut and gets an arrow.
+        Distance from no difference at which an interval is cut; by default that of the scale.
     """
     placed = []
     for row in rows:
         if not wording.finite(row["estimate"]):
             continue
-        null = wording.scale_of(row["scale"]).null
-
-        def place(value: Any, null: float = null) -> float:
-            return round(50 + 48 * max(-1.0, min(1.0, (float(value) - null) / limit)), 2)
-
+        scale = wording.scale_of(row["scale"])
+        null = float(row.get("null", scale.null))
+        reach = limit or scale.reach
         bounded = wording.finite(row["low"]) and wording.finite(row["high"])
-        low = place(row["low"]) if bounded else None
-        high = place(row["high"]) if bounded else None
         placed.append(
             {
                 "kind": row["kind"],
-                "estimate": place(row["estimate"]),
-                "low": low,
-                "high": high,
-                "cut_low": bounded and float(row["low"]) - null < -limit,
-                "cut_high": bounded and float(row["high"]) - null > limit,
+                "estimate": _place(row["estimate"], null, reach),
+                "low": _place(row["low"], null, reach) if bounded else None,
+                "high": _place(row["high"], null, reach) if bounded else None,
+                "cut_low": bounded and float(row["low"]) - null < -reach,
+                "cut_high": bounded and float(row["high"]) - null > reach,
                 "text": wording.estimate(row),
             }
         )
     return placed
+
+
+def _place(value: Any, null: float, reach: float) -> float:
+    return round(50 + 48 * max(-1.0, min(1.0, (float(value) - null) / reach)), 2)
 
 
 def strip_limit(frames: Sequence[Mapping[str, Any] | None]) -> float:
@@ -90,7 +91,7 @@ def headlines(inputs: ReportInputs) -> dict[str, Any]:
                 "adjusted": adjusted,
                 "verb": "shown by cohort" if shown is None else wording.contrast_verb(shown),
                 "after": "" if shown is None else wording.adjusted_verb(crude, adjusted),
-                "note": _note(adjusted) or _note(crude),
+                "note": _note(adjusted),
             }
         )
     rows = [line[key] for line in lines for key in ("crude", "adjusted")]
@@ -238,6 +239,8 @@ def signature_entry(
         "coverage": coverage_rows(inputs, name),
         "usable": usable_anywhere(inputs, name),
         "therapies": therapies_of(inputs, name),
+        "methods": relations.by_method(inputs, name),
+        "leading": relations.leading_genes(inputs, name),
         "sentence": signature_sentence(inputs, crude, pooled, pooled_adjusted, name),
         "simulated": bool(inputs.simulated),
     }
@@ -310,7 +313,7 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
                 "free": free,
                 "q": wording.p_value(adjusted["q"], "q") if adjusted is not None else "",
                 "null_p": "" if adjusted is None else wording.p_value(adjusted["null_p"]),
-                "notes": _notes(crude, adjusted, free),
+                "notes": notes_of(crude, adjusted, free),
             }
         )
     crude = facts.pooled_effect(inputs, name, adjusted=False)
@@ -327,7 +330,7 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
                 "free": None,
                 "q": wording.p_value(row["q"], "q"),
                 "null_p": "",
-                "notes": _notes(crude, adjusted),
+                "notes": notes_of(crude, adjusted),
             }
         )
     return rows
@@ -341,7 +344,8 @@ def _n(row: pd.Series) -> str:
     return f"{wording.count(row['n_case'])} v {wording.count(int(row['n']) - int(row['n_case']))}"
 
 
-def _notes(*rows: pd.Series | None) -> list[str]:
+def notes_of(*rows: pd.Series | None) -> list[str]:
+    """Return the notes of several rows, each clause once."""
     seen: dict[str, None] = {}
     for row in rows:
         for part in _note(row).split("; "):
@@ -609,7 +613,8 @@ def best_effect(inputs: ReportInputs, name: str) -> tuple[str, pd.Series | None,
     adjusted = facts.pooled_effect(inputs, name, adjusted=True)
     if crude is not None or adjusted is not None:
         k = next(int(row["k"]) for row in (adjusted, crude) if row is not None)
-        return f"{wording.plural(k, 'cohort')} pooled", crude, adjusted
+        where = "fixed effect of 2 cohorts" if k == 2 else f"{wording.plural(k, 'cohort')} pooled"
+        return where, crude, adjusted
     found = []
     for cohort in inputs.cohorts:
         pair = [facts.her2_effect(inputs, name, cohort, adjusted=flag) for flag in (False, True)]

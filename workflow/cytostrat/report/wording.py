@@ -36,12 +36,16 @@ class Scale:
         Whether the printed number is exp(estimate), e.g. a hazard ratio.
     meaning
         One sentence that explains the number.
+    reach
+        Distance from no difference at which a small drawing ends, unless the drawings of a
+        column choose their own.
     """
 
     label: str
     null: float = 0.0
     exponentiate: bool = False
     meaning: str = ""
+    reach: float = 1.0
 
 
 SCALES = {
@@ -58,6 +62,7 @@ SCALES = {
     "auc": Scale(
         "AUC",
         null=0.5,
+        reach=0.5,
         meaning="Probability that a random member of the first group scores higher than a random "
         "member of the second.",
     ),
@@ -66,14 +71,29 @@ SCALES = {
         "HR",
         exponentiate=True,
         meaning="Hazard ratio per standard deviation of the score (Cox model).",
+        reach=math.log(2),
     ),
-    "log_or": Scale("OR", exponentiate=True, meaning="Odds ratio per standard deviation."),
+    "log_or": Scale(
+        "OR",
+        exponentiate=True,
+        meaning="Odds ratio per standard deviation.",
+        reach=math.log(4),
+    ),
     "partial_rho": Scale(
-        "partial \u03c1", meaning="Spearman correlation given the covariates of the row."
+        "partial \u03c1",
+        meaning="Correlation given the covariates of the row.",
+        reach=0.5,
     ),
-    "rho": Scale("\u03c1", meaning="Spearman correlation."),
-    "c_index": Scale("concordance", null=0.5, meaning="Harrell's concordance."),
-    "delta_c": Scale("\u0394 concordance", meaning="Gain in concordance over clinical covariates."),
+    "paired_d": Scale(
+        "paired d", meaning="Mean change within patients over the standard deviation of changes."
+    ),
+    "r2": Scale("R\u00b2", meaning="Share of the score's variance explained.", reach=0.5),
+    "es": Scale("ES", meaning="Enrichment score of GSEA along the ranked genes."),
+    "c_gain": Scale(
+        "gain in concordance",
+        meaning="Harrell's concordance with the score minus that of the covariates alone.",
+        reach=0.1,
+    ),
 }
 QUESTIONS = {
     "her2": "HER2-positive against HER2-negative",

@@ -1,0 +1,206 @@
+"""The Methods part: a paragraph made from the settings really used, and the run's provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from cytostrat.report import facts, sections, wording
+from cytostrat.report.facts import ReportInputs, select
+
+SOFTWARE_DOI = {
+    "python": "",
+    "snakemake": "10.12688/f1000research.29032.2",
+    "numpy": "10.1038/s41586-020-2649-2",
+    "scipy": "10.1038/s41592-019-0686-2",
+    "pandas": "10.25080/Majora-92bf1922-00a",
+    "statsmodels": "10.25080/Majora-92bf1922-011",
+    "lifelines": "10.21105/joss.01317",
+    "gseapy": "10.1093/bioinformatics/btac757",
+    "scanpy": "10.1186/s13059-017-1382-0",
+    "anndata": "10.21105/joss.04371",
+    "seaborn": "10.21105/joss.03021",
+    "matplotlib": "10.1109/MCSE.2007.55",
+    "numba": "10.1145/2833157.2833162",
+}
+
+
+def context(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Build the Methods paragraphs, software, sources, configuration and commands."""
+    return {
+        "paragraphs": paragraphs(inputs, cohorts),
+        "scores": score_meaning(inputs),
+        "software": [
+            {"name": name, "version": version, "doi": SOFTWARE_DOI.get(name.lower(), "")}
+            for name, version in inputs.versions.items()
+        ],
+        "config": dump(inputs.config),
+        "cohort_files": [(name, dump(content)) for name, content in inputs.cohort_files.items()],
+        "commands": list(inputs.commands),
+        "questions": [
+            (question, wording.QUESTIONS.get(question, ""))
+            for question in sorted(set(inputs.effects["question"].astype(str)))
+        ],
+        "scales": [
+            (scale, wording.scale_of(scale).meaning)
+            for scale in sorted(set(inputs.effects["scale"].astype(str)))
+            if wording.scale_of(scale).meaning
+        ],
+        "nulls": nulls(inputs),
+    }
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Return a configuration as YAML text in its own order."""
+    return yaml.safe_dump(
+        _plain(content), sort_keys=False, allow_unicode=True, default_flow_style=False, width=96
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def score_meaning(inputs: ReportInputs) -> dict[str, str]:
+    """Return title, meaning and DOI of the primary scoring method, for readers of scores."""
+    from cytostrat.scoring import METHODS
+
+    record = METHODS.get(inputs.method)
+    if record is None:
+        return {"title": inputs.method, "meaning": "", "doi": ""}
+    return {"title": record.title, "meaning": record.meaning, "doi": record.doi}
+
+
+def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the Methods as they would stand in a paper, each sentence from the run's settings."""
+    from cytostrat.scoring import METHODS
+
+    config = inputs.config
+    contrast = config.get("contrast") or {}
+    asked = set(inputs.effects["question"].astype(str))
+    roles: dict[str, int] = {}
+    for sig in inputs.signatures.values():
+        roles[sig.role] = roles.get(sig.role, 0) + 1
+    out = []
+    named = wording.join_names(
+        f"{c['name']} (n = {wording.count(c['n'])}, {c['platform']}, {c['sampling']}"
+        f"{', simulated' if c['simulated'] else ''})"
+        for c in cohorts
+    )
+    out.append(
+        f"Cohorts: {named}. Expression was brought to approved HGNC symbols and to the log2 "
+        "scale; one primary tumour per woman was kept, and a patient found in two cohorts was "
+        "kept in the first. HER2 status follows the immunohistochemistry score and in situ "
+        "hybridisation before a stated call; a missing or indeterminate status is missing, never "
+        "negative."
+    )
+    methods = [str(name) for name in config.get("methods") or [inputs.method]]
+    first = METHODS.get(inputs.method)
+    scored = first.title + (f", doi:{first.doi}" if first.doi else "") if first else inputs.method
+    others = [METHODS[m].title if m in METHODS else m for m in methods[1:]]
+    known_roles = wording.join_names(f"{n} {role}" for role, n in sorted(roles.items()))
+    text = (
+        f"Signatures: {len(inputs.signatures)} gene sets ({known_roles}) were scored in each "
+        f"sample by {scored}"
+    )
+    text += f", and as a check by {wording.join_names(others)}. " if others else ". "
+    text += (
+        f"A set of which a cohort measures less than {wording.percent(inputs.min_coverage)} of "
+        "the genes, or lacks a required gene, was scored and flagged, and left out of pools and "
+        "verdicts. Two surrogates stand in for the IL1 signature, whose gene list was not "
+        "available; an IL1 statement needs both to agree in sign."
+    )
+    out.append(text)
+    words = sections.adjustment_words(inputs.adjustment)
+    text = (
+        "Contrasts: HER2-positive and HER2-negative tumours were compared within each cohort by "
+        "Hedges' g with an interval from the noncentral t distribution and a Mann-Whitney "
+        f"p-value, and by linear regression adjusted for {words} with HC3 standard errors, the "
+        "coefficient divided by the pooled within-group standard deviation"
+    )
+    if contrast.get("min_group"):
+        text += f"; groups of fewer than {contrast['min_group']} samples were not compared"
+    text += "."
+    if (inputs.effects["gene_filter"] == sections.AMPLICON_FREE).any():
+        text += " Every contrast was repeated without the genes of the ERBB2 amplicon core."
+    if inputs.effects["null_p"].notna().any():
+        text += (
+            " Primary signatures were compared with random gene sets matched to them (empirical p)."
+        )
+    out.append(text)
+    if "survival" in asked:
+        out.append(
+            "Outcome: Cox regression per standard deviation of the continuous score, crude and "
+            "adjusted; fewer than ten events per term gives no estimate; proportional hazards "
+            "were tested by Schoenfeld residuals. Kaplan-Meier curves by thirds fixed beforehand "
+            "are for display. An association with outcome is prognostic and says nothing about "
+            "who benefits from a treatment."
+        )
+    if "response" in asked or "response_change" in asked:
+        out.append(
+            "Response: scores before treatment were compared between responders and others; "
+            "changes within patients were tested by sign flips."
+        )
+    if len(cohorts) > 1:
+        out.append(
+            "Pooling: estimates adjusted alike in every cohort were pooled by random effects "
+            "(REML) with the modified Hartung-Knapp interval, with a prediction interval and "
+            "leave-one-out estimates from three cohorts on; with two cohorts the fixed effect is "
+            "shown and gives no verdict. A cohort whose positive control failed was left out."
+        )
+    families = config.get("families") or {}
+    if families:
+        out.append(
+            "Multiplicity: p-values are not adjusted; q is Benjamini-Hochberg within the declared "
+            f"families {wording.join_names(families)}. A test outside every family is exploratory."
+        )
+    rule = inputs.claims.get("rule") or {}
+    if rule and len(inputs.verdicts):
+        bounds = ", ".join(
+            f"{wording.scale_of(scale).label} \u00b1{value:g}"
+            for scale, value in (rule.get("equivalence") or {}).items()
+        )
+        out.append(
+            "Verdicts: one rule fixed in advance. A claim is supported (for a surrogate "
+            "measurement: consistent) or contradicted (inconsistent) where the 95 % interval lies "
+            f"on one side of no difference, q < {rule.get('alpha', 0.05):g} in its family and the "
+            f"random-set p < {rule.get('null_alpha', 0.05):g}; no difference where the 90 % "
+            f"interval lies inside {bounds}; else inconclusive. Crude effects of cohorts sampled "
+            "case-control give no verdict; a pooled verdict needs "
+            f"{rule.get('min_cohorts', 3)} cohorts."
+        )
+    return out
+
+
+def nulls(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """List the comparisons of primary signatures with random gene sets."""
+    rows = facts.main_rows(inputs.effects, method=inputs.method)
+    rows = rows[
+        rows["null_p"].notna()
+        & rows["signature"].isin([sig.name for sig in inputs.primary()])
+        & rows["question"].isin(["her2", "survival"])
+        & rows["stratum"].eq("all")
+    ]
+    shown = select(rows, adjustment=[inputs.adjustment, "none"])
+    return [
+        {
+            "cohort": row["cohort"],
+            "simulated": row["cohort"] in inputs.simulated,
+            "question": row["question"] + (f", {row['endpoint']}" if row["endpoint"] else ""),
+            "signature": inputs.signatures[row["signature"]].title,
+            "adjustment": sections.adjustment_words(row["adjustment"])
+            if row["adjustment"] != "none"
+            else "none",
+            "row": row,
+            "null_p": wording.p_value(row["null_p"]),
+        }
+        for _, row in shown.iterrows()
+    ]

@@ -1,0 +1,329 @@
+"""Sections on outcome, response and single cells, for cohorts that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from cytostrat.report import facts, figures, palette, sections, wording
+from cytostrat.report.facts import ReportInputs, select
+from cytostrat.tables import ENDPOINTS
+
+WITH_PROLIFERATION = "proliferation"
+
+
+def survival(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Build the section on outcome; None where no cohort has a survival row."""
+    rows = select(inputs.effects, question="survival", method=inputs.method, scale="log_hr")
+    rows = rows[rows["signature"].isin([sig.name for sig in inputs.primary()])]
+    main = select(rows, stratum="all", gene_filter=["all genes", ""])
+    if main.empty:
+        return None
+    entries = [_endpoint(inputs, main, e) for e in ENDPOINTS if e in set(main["endpoint"])]
+    entries.sort(key=lambda entry: entry["forest"] is None)
+    return {
+        "endpoints": entries,
+        "curves": _curves(inputs),
+        "simulated": inputs.any_simulated(sorted(set(main["cohort"]))),
+    }
+
+
+def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[str, Any]:
+    rows = select(main, endpoint=endpoint)
+    lines, drawn = [], []
+    interaction = select(
+        inputs.effects, question="survival_her2_interaction", endpoint=endpoint,
+        method=inputs.method,
+    )  # fmt: skip
+    gain = select(inputs.effects, question="concordance", endpoint=endpoint, method=inputs.method)
+    for signature in inputs.primary():
+        own = select(rows, signature=signature.name)
+        group = f"{signature.title}"
+        for cohort in inputs.cohorts:
+            here = select(own, cohort=cohort)
+            if here.empty:
+                continue
+            crude = facts.first(select(here, adjustment="none"))
+            adjusted = facts.first(select(here, adjustment=inputs.adjustment))
+            mask = here["adjustment"].str.contains(WITH_PROLIFERATION, regex=False)
+            lines.append(
+                {
+                    "signature": signature,
+                    "cohort": cohort,
+                    "simulated": cohort in inputs.simulated,
+                    "n": _size(adjusted if adjusted is not None else crude),
+                    "crude": crude,
+                    "adjusted": adjusted,
+                    "proliferation": facts.first(here[mask]),
+                    "interaction": facts.first(
+                        select(interaction, cohort=cohort, signature=signature.name)
+                    ),
+                    "gain": facts.first(select(gain, cohort=cohort, signature=signature.name)),
+                    "null_p": _null(adjusted if adjusted is not None else crude),
+                    "notes": sections.notes_of(crude, adjusted),
+                }
+            )
+            known = [
+                row for row in (adjusted, crude)
+                if row is not None and wording.finite(row["estimate"])
+            ]  # fmt: skip
+            shown = known[0] if known else adjusted if adjusted is not None else crude
+            if shown is not None:
+                line = _line(shown, group, cohort, _events(shown))
+                drawn.append({**line, "hollow": shown["adjustment"] == "none"})
+        pooled = facts.first(
+            facts.pooled_models(
+                select(
+                    inputs.pooled, question="survival", endpoint=endpoint, stratum="all",
+                    signature=signature.name, method=inputs.method, scale="log_hr",
+                    adjustment=inputs.adjustment, gene_filter=["all genes", ""],
+                )
+            )
+        )  # fmt: skip
+        if pooled is not None:
+            label = f"Pooled, {facts.MODELS[pooled['model']]}"
+            drawn.append(_line(pooled, group, label, f"k = {pooled['k']}", pooled=True))
+    cohorts = sorted({line["cohort"] for line in lines})
+    forest = None
+    if any(wording.finite(row["estimate"]) for row in drawn):
+        forest = figures.forest(
+            drawn,
+            name=f"outcome/{wording.slug(endpoint)}",
+            title=f"{endpoint}: hazard ratio per standard deviation of each signature",
+            caption=f"{endpoint}: Cox model per standard deviation of the score, adjusted for "
+            f"{sections.adjustment_words(inputs.adjustment)} where it could be, else crude "
+            "(hollow); diamonds are pooled. An association with outcome is prognostic.",
+            xlabel="hazard ratio per SD of the score",
+            sides=("longer", "shorter survival"),
+            log=True,
+            simulated=inputs.any_simulated(cohorts),
+        )
+    return {
+        "name": endpoint,
+        "lines": lines,
+        "forest": forest,
+        "simulated": inputs.any_simulated(cohorts),
+    }
+
+
+def words(inputs: ReportInputs, signature: str) -> list[str]:
+    """Say how one signature goes with outcome: pooled where it is, else cohort by cohort."""
+    out = []
+    where = {
+        "question": "survival", "stratum": "all", "signature": signature, "method": inputs.method,
+        "scale": "log_hr", "adjustment": inputs.adjustment, "gene_filter": ["all genes", ""],
+    }  # fmt: skip
+    for endpoint in ENDPOINTS:
+        pooled = facts.first(facts.pooled_models(select(inputs.pooled, endpoint=endpoint, **where)))
+        if pooled is not None and wording.finite(pooled["estimate"]):
+            k = wording.plural(int(pooled["k"]), "cohort")
+            out.append(f"{endpoint}: {wording.estimate(pooled)}, {k}")
+            continue
+        rows = select(inputs.effects, endpoint=endpoint, **where)
+        out += [
+            f"{endpoint}: {wording.estimate(row)}, {row['cohort']}"
+            for _, row in rows[rows["estimate"].notna()].iterrows()
+        ]
+    return out
+
+
+def cell_words(inputs: ReportInputs, genes: Sequence[str]) -> list[str]:
+    """Say in which cell type most transcripts of a therapy's genes lie, per single-cell cohort."""
+    rows = select(
+        inputs.effects, question="cell_source", endpoint="share of total", contrast="",
+        signature=list(genes),
+    )  # fmt: skip
+    rows = rows[rows["estimate"].notna()]
+    out = []
+    for (cohort, gene), own in rows.groupby(["cohort", "signature"], sort=True):
+        top = own.sort_values(["estimate", "stratum"], ascending=[False, True]).iloc[0]
+        out.append(
+            f"{gene}: {wording.percent(top['estimate'])} of its transcripts in {top['stratum']} "
+            f"cells ({cohort})"
+        )
+    return out
+
+
+def _size(row: pd.Series | None) -> str:
+    if row is None:
+        return ""
+    return f"{wording.count(row['n'])}, {wording.count(row['events'])} events"
+
+
+def _events(row: pd.Series) -> str:
+    return wording.plural(int(row["events"]), "event") if wording.finite(row["events"]) else ""
+
+
+def _null(row: pd.Series | None) -> str:
+    return "" if row is None else wording.p_value(row["null_p"])
+
+
+def _line(
+    row: pd.Series, group: str, label: str, n: str, *, pooled: bool = False
+) -> dict[str, Any]:
+    return {
+        "group": group,
+        "label": label,
+        "estimate": row["estimate"],
+        "low": row["low"],
+        "high": row["high"],
+        "n": n,
+        "pooled": pooled,
+        "hollow": False,
+        "colour": palette.INK,
+    }
+
+
+def _curves(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Draw survival curves of the primary signatures, one endpoint per cohort.
+
+    Of several endpoints the one with most events is drawn; the models cover them all.
+    """
+    if inputs.curves.empty:
+        return []
+    out = []
+    for signature in inputs.primary():
+        drawings = []
+        for cohort in inputs.cohorts:
+            own = select(
+                inputs.curves, cohort=cohort, signature=signature.name, method=inputs.method,
+                group=["low", "middle", "high"],
+            )  # fmt: skip
+            if own.empty:
+                continue
+            steps = own[~own["tick"].astype(bool)]
+            events = steps.groupby("endpoint")["events"].sum().sort_index(kind="stable")
+            endpoint = str(events.idxmax())
+            drawings.append(
+                figures.kaplan_meier(
+                    select(own, endpoint=endpoint),
+                    name=f"outcome/{wording.slug(signature.name)}/{wording.slug(cohort)}",
+                    signature=signature.title,
+                    cohort=cohort,
+                    endpoint=endpoint,
+                    simulated=cohort in inputs.simulated,
+                )
+            )
+        if drawings:
+            out.append({"signature": signature, "drawings": drawings})
+    return out
+
+
+def response(inputs: ReportInputs) -> dict[str, Any] | None:
+    """Build the section on response to treatment; None where no cohort has one."""
+    questions = ["response", "response_change", "panel_1998"]
+    rows = select(inputs.effects, question=questions)
+    rows = rows[rows["method"].isin([inputs.method, "expression", "gene", ""])]
+    if rows.empty:
+        return None
+    titles = {sig.name: sig.title for sig in inputs.signatures.values()}
+    primary = {sig.name for sig in inputs.primary()}
+    blocks = []
+    words = {
+        "response": "Score before treatment: responders minus others",
+        "response_change": "Change under treatment",
+        "panel_1998": "The panel of the 1998 trial, as expression in the tumour",
+    }
+    for question in questions:
+        own = select(rows, question=question, stratum="all", scale=["hedges_g", "paired_d"])
+        if question != "panel_1998":
+            own = own[own["signature"].isin(primary)]
+        own = own[own["estimate"].notna()]
+        if own.empty:
+            continue
+        drawn = [
+            _line(
+                row,
+                f"{row['cohort']}: {row['contrast']}",
+                titles.get(row["signature"], row["signature"]),
+                f"n = {wording.count(row['n'])}",
+            )
+            for _, row in own.sort_values(
+                ["cohort", "contrast", "signature"], kind="stable"
+            ).iterrows()
+        ]
+        blocks.append(
+            {
+                "title": words[question],
+                "forest": figures.forest(
+                    drawn,
+                    name=f"response/{question}",
+                    title=words[question],
+                    caption="Standardised differences with 95 % intervals; groups name cohort and "
+                    "contrast. The published trial measured protein in blood and culture.",
+                    xlabel="standardised difference",
+                    simulated=inputs.any_simulated(sorted(set(own["cohort"]))),
+                ),
+                "notes": sections.notes_of(*[row for _, row in own.iterrows()]),
+            }
+        )
+    definitions = [
+        (name, (record.get("response") or {}).get("definition", ""))
+        for name, record in inputs.provenance.items()
+        if name in set(rows["cohort"])
+    ]
+    return {
+        "blocks": blocks,
+        "definitions": definitions,
+        "unestimated": int(rows["estimate"].isna().sum()),
+        "simulated": inputs.any_simulated(sorted(set(rows["cohort"]))),
+    }
+
+
+def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Build one entry per single-cell cohort: which cells carry the signal, by patient."""
+    out = []
+    titles = {sig.name: sig.title for sig in inputs.signatures.values()}
+    for cohort in inputs.cohorts:
+        rows = select(inputs.effects, cohort=cohort, question=["cell_source"], contrast="")
+        others = select(inputs.effects, cohort=cohort, question=["cell_her2", "cell_coupling"])
+        if rows.empty and others.empty:
+            continue
+        drawings = []
+        for (gene, endpoint), own in rows.groupby(["signature", "endpoint"], sort=True):
+            is_score = endpoint in ("mean score", "median score")
+            if is_score and inputs.signatures.get(gene, None) not in inputs.primary():
+                continue
+            if endpoint == "mean" or own["estimate"].notna().sum() == 0:
+                continue
+            if is_score and not set(own["method"]) <= {own["method"].iloc[0]}:
+                own = own[own["method"].eq(sorted(set(own["method"]))[0])]
+            drawings.append(
+                figures.cell_sources(
+                    own[own["estimate"].notna()].rename(columns={"stratum": "label"})[
+                        ["label", "estimate", "low", "high", "n"]
+                    ],
+                    name=f"cells/{wording.slug(cohort)}/{wording.slug(f'{gene}-{endpoint}')}",
+                    title=f"{titles.get(gene, gene)}: {endpoint} by cell type in {cohort}",
+                    caption=f"{titles.get(gene, gene)}: {endpoint} by cell type; in brackets the "
+                    "number behind each value.",
+                    xlabel=endpoint,
+                    simulated=cohort in inputs.simulated,
+                )
+            )
+        out.append(
+            {
+                "cohort": cohort,
+                "drawings": drawings,
+                "tests": [
+                    {
+                        "what": "HER2 contrast"
+                        if row["question"] == "cell_her2"
+                        else "coupling with " + str(row["endpoint"]),
+                        "type": row["stratum"],
+                        "signature": titles.get(row["signature"], row["signature"]),
+                        "n": wording.count(row["n"]),
+                        "row": row,
+                        "note": "" if wording.is_missing(row["note"]) else row["note"],
+                    }
+                    for _, row in others.iterrows()
+                    if row["signature"] not in titles
+                    or inputs.signatures[row["signature"]].role == "primary"
+                ],
+                "notes": sections.notes_of(*[row for _, row in rows.iterrows()]),
+                "simulated": cohort in inputs.simulated,
+            }
+        )
+    return out

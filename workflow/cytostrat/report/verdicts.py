@@ -1,0 +1,205 @@
+"""Verdicts on the documents' claims: one line each, with the intervals that decided drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.report import facts, palette, sections, wording
+from cytostrat.report.facts import ReportInputs, select
+
+DECIDED = ("supported", "consistent", "contradicted", "inconsistent", "no difference")
+UNTESTABLE = "not testable"
+EXPLAINED = {
+    "supported": "the data show what the document says",
+    "contradicted": "the data show the opposite",
+    "consistent": "a surrogate measurement points the same way",
+    "inconsistent": "a surrogate measurement points the other way",
+    "no difference": "a difference of relevant size is ruled out",
+    "inconclusive": "neither a difference nor its absence is shown",
+    "not testable": "these data can't answer it",
+}
+RELATIONS = {
+    "direct": "measured directly",
+    "surrogate": "a surrogate is measured",
+    "extrapolation": "extrapolated beyond the document",
+}
+
+
+def context(inputs: ReportInputs) -> dict[str, Any]:
+    """Build the lines of the first screen and the claim-by-claim section.
+
+    Returns
+    -------
+    dict
+        ``groups`` (heading, folded, lines), ``all`` (every line, in file order), ``rule``,
+        ``explained`` (verdict words that occur, with their meaning).
+    """
+    lines = [line for line in (_line(inputs, claim) for claim in _claims(inputs)) if line]
+    sorted_lines: dict[str, list[dict[str, Any]]] = {"Decided": [], "Not decided": [], "": []}
+    for line in lines:
+        found = set(line["words"])
+        group = "Decided" if found & set(DECIDED) else "Not decided" if found - {UNTESTABLE} else ""
+        sorted_lines[group].append(line)
+    used = {word for line in lines for word in line["words"]}
+    return {
+        "groups": [
+            {"title": title, "folded": folded, "lines": group}
+            for title, folded, group in (
+                ("Decided", False, sorted_lines["Decided"]),
+                ("Not decided", False, sorted_lines["Not decided"]),
+                ("Not testable on these data", True, sorted_lines[""]),
+            )
+            if group
+        ],
+        "all": lines,
+        "rule": inputs.claims.get("rule") or {},
+        "explained": [(word, EXPLAINED[word]) for word in EXPLAINED if word in used],
+    }
+
+
+def of_therapy(lines: Sequence[Mapping[str, Any]], therapy: str) -> list[Mapping[str, Any]]:
+    """Return the lines on claims about one therapy."""
+    return [line for line in lines if line["therapy"] == therapy]
+
+
+def of_signature(lines: Sequence[Mapping[str, Any]], signature: str) -> list[Mapping[str, Any]]:
+    """Return the lines on claims that rest on one signature."""
+    return [line for line in lines if signature in line["signatures"]]
+
+
+def _claims(inputs: ReportInputs) -> list[Mapping[str, Any]]:
+    """Return the claims in file order; verdicts on claims without an entry keep their id."""
+    known = {str(entry["id"]): entry for entry in inputs.claims.get("claims") or []}
+    for _, row in inputs.verdicts.drop_duplicates("claim").iterrows():
+        known.setdefault(
+            row["claim"],
+            {
+                "id": row["claim"],
+                "text": row["claim"],
+                "document": row["document"],
+                "therapy": row["therapy"],
+                "relation": row["relation"],
+            },
+        )
+    return list(known.values())
+
+
+def _scale(inputs: ReportInputs, claim: Mapping[str, Any], row: pd.Series) -> str:
+    if not wording.is_missing(row.get("scale", "")):
+        return str(row["scale"])
+    return str((claim.get("select") or {}).get("scale", "") or "")
+
+
+def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | None:
+    rows = select(inputs.verdicts, claim=str(claim["id"]))
+    if rows.empty:
+        return None
+    pooled = rows[rows["cohort"].isin(facts.POOLED_NAMES)]
+    single = rows[~rows["cohort"].isin(facts.POOLED_NAMES)]
+    # The pooled verdict is the answer; without one the cohorts are shown one by one.
+    answer = pooled if pooled["estimate"].notna().any() else single
+    if not answer["estimate"].notna().any():
+        answer = pooled if len(pooled) else single
+    titles = {sig.name: sig.title for sig in inputs.signatures.values()}
+    entries = [_entry(inputs, claim, row, titles) for _, row in answer.iterrows()]
+    order = {c: i for i, c in enumerate(inputs.cohorts)}
+    single = single.assign(_order=single["cohort"].map(order)).sort_values(
+        ["_order", "signature"], kind="stable"
+    )
+    words: dict[str, int] = {}
+    for entry in entries:
+        words[entry["verdict"]] = words.get(entry["verdict"], 0) + 1
+    therapy = next(
+        (t for t in inputs.therapies.get("therapies") or [] if t["id"] == claim.get("therapy")), {}
+    )
+    drawn = [entry for entry in entries if wording.finite(entry["row"]["estimate"])]
+    reasons = list(dict.fromkeys(entry["reason"] for entry in entries if entry["reason"]))
+    return {
+        "id": str(claim["id"]),
+        "text": claim.get("text") or str(claim["id"]),
+        "document": claim.get("document", ""),
+        "source": claim.get("source", ""),
+        "therapy": claim.get("therapy", ""),
+        "therapy_name": therapy.get("name", ""),
+        "relation": RELATIONS.get(claim.get("relation", ""), claim.get("relation", "")),
+        "why": claim.get("why", ""),
+        "hypothesis": claim.get("hypothesis", ""),
+        "needs": claim.get("needs", ""),
+        "expected": claim.get("expected", ""),
+        "disagreement": claim.get("disagreement", ""),
+        "disagrees_with": [str(name) for name in claim.get("disagrees_with") or []],
+        "adjustment": (claim.get("select") or {}).get("adjustment", ""),
+        "signatures": sorted(set(rows["signature"]) - {""}),
+        "words": list(words),
+        "badges": [
+            {
+                "word": word,
+                "state": palette.VERDICTS.get(word, "none"),
+                "count": "" if len(words) == 1 else f"{n} of {len(entries)}",
+            }
+            for word, n in words.items()
+        ],
+        "pooled": bool(len(pooled)) and answer is pooled,
+        "drawn": drawn,
+        "entries": entries,
+        "cohorts": [_entry(inputs, claim, row, titles) for _, row in single.iterrows()],
+        "reasons": reasons,
+        "summary": _summary(drawn, pooled=answer is pooled),
+        "pool": list(dict.fromkeys(pooled["reason"])) if answer is not pooled else [],
+        "reachable": bool(answer["reachable"].fillna(False).astype(bool).any()),
+        "strip": sections.strip([{**entry["row"], "kind": "verdict"} for entry in drawn]),
+        "simulated": inputs.any_simulated(sorted(set(answer["cohort"]))),
+    }
+
+
+def _summary(drawn: Sequence[Mapping[str, Any]], *, pooled: bool) -> list[dict[str, str]]:
+    """Write the numbers of a line: each pooled or single estimate, or the range of many."""
+    if pooled or len(drawn) <= 2:
+        return [
+            {
+                "number": entry["text"],
+                "what": entry["signature"] + ("" if pooled else f", {entry['cohort']}"),
+            }
+            for entry in drawn
+        ]
+    scale = drawn[0]["row"]["scale"]
+    values = [wording.on_scale(entry["row"]["estimate"], scale) for entry in drawn]
+    cohorts = len({entry["cohort"] for entry in drawn})
+    return [
+        {
+            "number": f"{wording.scale_of(scale).label} {wording.number(min(values))} to "
+            f"{wording.number(max(values))}",
+            "what": f"{len(drawn)} estimates in {wording.plural(cohorts, 'cohort')}, shown one by "
+            "one",
+        }
+    ]
+
+
+def _entry(
+    inputs: ReportInputs, claim: Mapping[str, Any], row: pd.Series, titles: Mapping[str, str]
+) -> dict[str, Any]:
+    scale = _scale(inputs, claim, row)
+    numbers = {key: row[key] for key in ("estimate", "low", "high")}
+    if scale == "r2" and claim.get("threshold"):
+        numbers["null"] = float(claim["threshold"])
+    pooled = row["cohort"] in facts.POOLED_NAMES
+    verdict = str(row["verdict"])
+    return {
+        "cohort": "pooled" if pooled else row["cohort"],
+        "signature": titles.get(row["signature"], row["signature"]),
+        "row": {**numbers, "scale": scale},
+        "text": wording.estimate({**numbers, "scale": scale})
+        if np.isfinite(float(row["estimate"]))
+        else "",
+        "q": wording.p_value(row["q"], "q"),
+        "null_p": wording.p_value(row["null_p"]),
+        "verdict": verdict,
+        "state": palette.VERDICTS.get(verdict, "none"),
+        "reachable": "" if pd.isna(row["reachable"]) else ("yes" if row["reachable"] else "no"),
+        "reason": "" if wording.is_missing(row["reason"]) else str(row["reason"]),
+        "simulated": inputs.any_simulated([row["cohort"]]),
+    }
