@@ -243,6 +243,17 @@ def test_too_few_events_give_a_row_and_no_number():
     assert (table["note"].ne("") | table["estimate"].notna()).all()
 
 
+def test_richer_covariates_are_for_everybody_only_and_no_row_comes_twice():
+    clinical, wide, growth = simulated(15)
+    table = effects(
+        clinical.assign(stage=np.tile(["1", "2"], 250)), wide, adjustment=[],
+        richer=[["stage"], ["er", "age"], []], proliferation=growth,
+    )  # fmt: skip
+    whole = table[table["question"] == "survival"].groupby("stratum")["adjustment"].agg(set)
+    assert whole["all"] == {"none", "proliferation", "stage", "er+age"}
+    assert whole["her2_negative"] == {"none", "proliferation"}
+
+
 def test_an_interaction_needs_events_in_either_group():
     clinical, wide, _ = simulated(14)
     dead = clinical.index[(clinical["her2"] == "positive") & (clinical["OS_event"] == 1)]

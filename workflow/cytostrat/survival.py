@@ -176,7 +176,7 @@ def survival_effects(
         Covariates of the primary adjusted row, the same in every cohort. A covariate that
         defines a stratum is left out inside it.
     richer
-        Further sets of covariates, each a row of its own.
+        Further sets of covariates, each a row of its own in the stratum of everybody.
     proliferation
         Proliferation score per sample; adds the row of the primary adjustment plus it.
     strata
@@ -221,12 +221,13 @@ def survival_effects(
         split_years=split_years,
     )
     primary = tuple(adjustment)
-    sets = [(), primary, *(tuple(further) for further in richer)]
+    general = [(), primary]
     if proliferation is not None:
-        sets.append((*primary, PROLIFERATION))
+        general.append((*primary, PROLIFERATION))
+    further = [tuple(names) for names in richer]
     estimated = [
         part
-        for model in _models(shared, endpoints, sets, strata)
+        for model in _models(shared, endpoints, general, further, strata)
         for part in _estimate(shared, model)
     ]
     rows = _add_null_p(shared, estimated)
@@ -290,10 +291,14 @@ def _follow(clinical: pd.DataFrame, endpoint: str) -> FollowUp:
 def _models(
     cohort: _Cohort,
     endpoints: Sequence[str] | None,
-    sets: Sequence[tuple[str, ...]],
+    general: Sequence[tuple[str, ...]],
+    further: Sequence[tuple[str, ...]],
     strata: Mapping[str, Stratum],
 ) -> Iterator[_Model]:
-    """Yield every model once: strata by adjustments, then the HER2 interaction."""
+    """Yield every model once: strata by adjustments, then the HER2 interaction.
+
+    The sets of covariates in `further` are for everybody only: subgroups lack the events.
+    """
     clinical = cohort.clinical
     for endpoint in _recorded(clinical, endpoints):
         follow = _follow(clinical, endpoint)
@@ -303,21 +308,24 @@ def _models(
             for column, value in rule.items():
                 inside = clinical[column] == value if column in clinical else False
                 member = member & np.asarray(inside)
-            done = set()
-            for names in sets:
-                left = tuple(name for name in names if name not in rule)
-                if left not in done:
-                    done.add(left)
-                    yield _Model("survival", endpoint, stratum, left, follow, member, unrecorded)
+            sets = general if rule else [*general, *further]
+            for names in _distinct(sets, without=rule):
+                yield _Model("survival", endpoint, stratum, names, follow, member, unrecorded)
         known = follow.usable
         if recorded := _has(clinical, "her2"):
             known = known & clinical["her2"].isin(["positive", "negative"]).to_numpy()
-        for names in sets[:2]:
-            left = tuple(name for name in names if name != "her2")
+        for names in _distinct(general[:2], without=["her2"]):
             yield _Model(
-                "survival_her2_interaction", endpoint, "all", left, follow, known & recorded,
+                "survival_her2_interaction", endpoint, "all", names, follow, known & recorded,
                 () if recorded else ("her2",), interaction=True,
             )  # fmt: skip
+
+
+def _distinct(
+    sets: Sequence[tuple[str, ...]], *, without: Collection[str]
+) -> Iterator[tuple[str, ...]]:
+    """Yield sets of covariates less those named, each once."""
+    yield from dict.fromkeys(tuple(name for name in names if name not in without) for names in sets)
 
 
 def _has(clinical: pd.DataFrame, name: str) -> bool:
