@@ -166,7 +166,8 @@ def test_tcga_barcodes_lead_to_patient_and_sample_type(tmp_path) -> None:
     ("name", "text", "value"),
     [
         ("stage", "Stage IIIC", "3"), ("stage", "IV", "4"), ("stage", "2a", "2"),
-        ("stage", "1.0", "1"), ("her2_ihc", "2", "2+"), ("her2_ihc", "3+", "3+"),
+        ("stage", "1.0", "1"), ("grade", "G3", "3"), ("grade", "Grade 1", "1"),
+        ("stage", "Stage X", None), ("her2_ihc", "2", "2+"), ("her2_ihc", "3+", "3+"),
         ("her2_ihc", "0.0", "0"), ("er", "Positive", "positive"), ("er", "Indeterminate", None),
         ("pr", "[Not Evaluated]", None), ("age", "61.5", 61.5), ("age", "null", None),
         ("pam50", "luma", "LumA"), ("grade", "2.0", "2"), ("treatment", "arm B", "arm B"),
@@ -211,6 +212,28 @@ def test_cells_stay_sparse_and_keep_all_of_a_patient() -> None:
     )
     assert cohort.obs["patient"].tolist() == ["small:P", "small:P", "small:Q"]
     assert cohort.obs["cell_type"].tolist() == ["T", "B", "T"]
+
+
+def test_h5ad_holds_expression_and_clinical_fields(tmp_path) -> None:
+    import anndata
+
+    anndata.AnnData(
+        X=EXPRESSION.to_numpy(dtype=np.float32).T,
+        obs=CLINICAL.set_index("id").rename_axis(None),
+        var=pd.DataFrame(index=EXPRESSION.index.rename(None)),
+    ).write_h5ad(tmp_path / "all.h5ad")
+    spec = changed(
+        SPEC,
+        expression__source="all.h5ad",
+        expression__format="h5ad",
+        clinical=[{"source": "all.h5ad", "format": "h5ad",
+                   "join": {"column": "obs_names", "to": "sample"}}],
+    )  # fmt: skip
+    found, _ = run(write(tmp_path, spec=spec))
+    (tmp_path / "text").mkdir()
+    text, _ = run(write(tmp_path / "text"))
+    np.testing.assert_array_equal(found.X, text.X)
+    pd.testing.assert_frame_equal(found.obs, text.obs)
 
 
 @pytest.mark.parametrize("name", ["counts", "tpm", "fpkm", "log2", "log_intensity"])

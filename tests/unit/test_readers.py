@@ -171,3 +171,20 @@ def test_memory_stays_near_the_size_of_the_matrix(tmp_path) -> None:
     tracemalloc.stop()
     assert found.values.nbytes == 16_000_000
     assert peak < 120_000_000
+
+
+def test_blanks_separate_only_where_nothing_else_does(tmp_path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("id,the stage\nS1,Stage II A\nS2,Stage III B\n")
+    assert read_clinical_table(path).columns.tolist() == ["id", "the stage"]
+    path.write_text("id   HER2\nS1  pos\nS2     neg\n")
+    assert read_clinical_table(path)["HER2"].tolist() == ["pos", "neg"]
+
+
+def test_quotation_mark_that_is_not_closed(tmp_path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text('id\tnote\nS1\t"open\nS2\tb\nS3\tc"d\n')
+    assert read_clinical_table(path)["note"].tolist() == ['"open', "b", 'c"d']
+    path.write_text('id,note\nS1,"open\nS2,b\nS3,"c\n')
+    with pytest.raises(InputError, match="quotation mark is not closed"):
+        read_clinical_table(path)

@@ -389,7 +389,7 @@ def _expression(
     matrix = scale.to_log2(values, declared, library, kind=kind)
     counts = None
     if declared == "counts":
-        counts = values.astype(np.float32) if sparse.issparse(values) else narrow(values)
+        counts = values if sparse.issparse(values) else narrow(values)
     facts["genes"]["n_out"] = len(genes)
     facts["genes"]["n_collapsed"] = int((symbols != None).sum()) - len(groups)  # noqa: E711
     return matrix, counts, genes, facts

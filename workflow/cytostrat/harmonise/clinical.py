@@ -47,9 +47,10 @@ _BLANK = frozenset({
 })  # fmt: skip
 _UNDETERMINED = frozenset({
     "indeterminate", "[indeterminate]", "not evaluated", "not applicable", "not determined",
-    "undetermined", "not done", "not performed", "unknown",
+    "undetermined", "not done", "not performed", "unknown", "stage x",
 })  # fmt: skip
 _STAGE = re.compile(r"^(?:stage\s*)?(i{1,3}v?|iv|[1-4])[abc]?\d?$", re.IGNORECASE)
+_GRADE = re.compile(r"^(?:g|grade\s*)([123])$")
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
 
 
@@ -238,6 +239,8 @@ def _category(name: str, mapping: Mapping[str, Any], place: str) -> Callable[[st
         folded = fold(text)
         if name == "stage" and (match := _STAGE.match(folded)):
             return _ROMAN.get(match.group(1), match.group(1))
+        if name == "grade" and (match := _GRADE.match(folded)):
+            return match.group(1)
         if name == "her2_ihc" and folded in {"1", "2", "3"}:
             return f"{folded}+"
         return known.get(folded)

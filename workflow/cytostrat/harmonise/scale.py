@@ -143,12 +143,7 @@ def to_log2(
     and ten thousand in cells; tpm and fpkm become ``log2(x + 1)``; logarithms stay as they are.
     """
     if sparse.issparse(values):
-        out = values.astype(np.float64)
-        if scale == "counts":
-            out = sparse.diags_array(TARGET[kind] / library).dot(out)
-        if scale in LINEAR:
-            out.data = np.log2(out.data + 1)
-        return sparse.csr_matrix(out.astype(np.float32))
+        return _sparse_to_log2(values, scale, library, kind=kind)
     out = np.empty(values.shape, dtype=np.float32)
     for start in range(0, len(values), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -157,6 +152,23 @@ def to_log2(
             block *= (TARGET[kind] / library[rows])[:, None]
         out[rows] = np.log2(block + 1) if scale in LINEAR else block
     return out
+
+
+def _sparse_to_log2(
+    values: sparse.csr_matrix, scale: str, library: np.ndarray, *, kind: str
+) -> sparse.csr_matrix:
+    data = np.empty(values.nnz, dtype=np.float32)
+    for start in range(0, values.shape[0], _ROWS):
+        stop = min(start + _ROWS, values.shape[0])
+        place = slice(values.indptr[start], values.indptr[stop])
+        block = values.data[place].astype(np.float64)
+        if scale == "counts":
+            per_row = np.diff(values.indptr[start : stop + 1])
+            block *= np.repeat(TARGET[kind] / library[start:stop], per_row)
+        data[place] = np.log2(block + 1) if scale in LINEAR else block
+    return sparse.csr_matrix(
+        (data, values.indices.copy(), values.indptr.copy()), shape=values.shape
+    )
 
 
 def describe(scale: str, *, kind: str, pseudocount: float | None) -> str:

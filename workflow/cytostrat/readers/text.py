@@ -244,14 +244,16 @@ def delimiter_of(path: str | Path | Member, lines: list[str], wanted: str) -> st
     if wanted != "auto":
         return _DELIMITERS[wanted]
     best, fields = "\t", 0
-    for mark in _DELIMITERS.values():
+    for name, mark in _DELIMITERS.items():
+        if name == "space" and fields:
+            break  # values may hold blanks; blanks separate only where nothing else does
         widths = [len(split_line(line, mark)) for line in lines]
         body = set(widths[1:]) or {widths[0]}
-        if len(body) == 1 and widths[0] in (width := body.copy().pop(), width - 1) and width > 1:
-            if width > fields:
-                best, fields = mark, width
-            if mark == "\t":
-                break
+        width = max(body)
+        if len(body) == 1 and widths[0] in (width, width - 1) and width > max(1, fields):
+            best, fields = mark, width
+        if name == "tab" and fields:
+            break
     if not fields and lines and not any(mark in lines[0] for mark in _DELIMITERS.values()):
         raise InputError(
             f"{path}: the first line has one field only, {lines[0][:60]!r}; give the separator "
