@@ -65,12 +65,16 @@ for (dataset in names(sets)) {
           g_low90 = J * s * ncp(0.95), g_high90 = J * s * ncp(0.05))
     put(dataset, column, mw_p = suppressWarnings(wilcox.test(a, b)$p.value))
     r <- suppressMessages(roc(d$case, y, direction = "<", levels = c(0, 1)))
-    ci <- suppressWarnings(ci.auc(r, method = "delong"))
+    # DeLong's variance is pROC's; the interval is on the logit scale with Welch's freedom
+    placed <- outer(a, b, function(u, v) (u > v) + 0.5 * (u == v))
+    parts <- c(var(rowMeans(placed)) / n1, var(colMeans(placed)) / n0)
+    freedom <- sum(parts)^2 / sum(parts^2 / (c(n1, n0) - 1))
+    A <- as.numeric(auc(r)); v <- suppressWarnings(var(r, method = "delong"))
+    ci <- plogis(qlogis(A) + c(-1, 1) * qt(0.975, freedom) * sqrt(v) / (A * (1 - A)))
     z <- qnorm(0.975)
-    if (auc(r) == 1) ci <- c(newcombe5(n1, n0, z), 1, 1)
-    if (auc(r) == 0) ci <- c(0, 0, 1 - newcombe5(n1, n0, z))
-    put(dataset, column, auc = auc(r), auc_se = sqrt(var(r, method = "delong")),
-        auc_low = ci[1], auc_high = ci[3])
+    if (A == 1) ci <- c(newcombe5(n1, n0, z), 1)
+    if (A == 0) ci <- c(0, 1 - newcombe5(n1, n0, z))
+    put(dataset, column, auc = A, auc_se = sqrt(v), auc_low = ci[1], auc_high = ci[2])
     fit <- lm(y ~ case + er + age + batch, data = d)
     se <- hc3(fit)["case"]; lost <- sum(hatvalues(fit) > 1 - 1e-9)
     est <- coef(fit)["case"] / sp

@@ -7,7 +7,8 @@ scale      meaning
 ========== ==================================================================================
 hedges_g   difference of two groups over the pooled within-group SD, corrected for small
            samples; interval from the noncentral t distribution; p by Mann-Whitney
-auc        probability that a case scores above a control; interval by DeLong; the same p
+auc        probability that a case scores above a control; interval from DeLong's variance on
+           the logit scale; the same p
 adjusted_g coefficient of the group in OLS with covariates, over the crude pooled within-group
            SD; HC3 interval and p
 mean_z     mean of the score, standardised over the cohort, in one ER x HER2 cell; no test
