@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import random
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from cytostrat.errors import CytostratError
 from tests.cohort_files import CLINICAL, EXPRESSION, SPEC, changed, run, write
@@ -224,3 +226,46 @@ def test_an_empty_group_is_allowed_where_it_is_stated(tmp_path) -> None:
     spec = changed(SPEC, expected__groups={"her2": {"positive": 0}})
     cohort, _ = run(write(tmp_path, clinical=CLINICAL.assign(HER2="neg"), spec=spec))
     assert cohort.obs["her2"].unique().tolist() == ["negative"]
+
+
+PIECES = [b"\t", b"\n", b"\r", b'"', b"\xff", b"\0", b"NaN", b"Inf", b"-", b"1e999", b",", b"#", b" ",
+          b"\xe2\x80\xa8", b"0x1F", b"True", b"\x1f\x8b", b"[", b":", b"*a", b"!!python/x"]  # fmt: skip
+FILES = {
+    "expression": TEXT,
+    "clinical": CLINICAL.to_csv(sep="\t", index=False).encode(),
+    "cohort file": yaml.safe_dump(SPEC, sort_keys=False).encode(),
+}
+
+
+def spoiled(content: bytes, chance: random.Random) -> bytes:
+    """Return content with a few bytes inserted, removed, changed or doubled."""
+    out = bytearray(content)
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(out))
+        match chance.randrange(4):
+            case 0:
+                out[place:place] = chance.choice(PIECES)
+            case 1:
+                del out[place : place + chance.randint(1, 12)]
+            case 2:
+                out[place] = chance.randrange(256)
+            case _:
+                other = chance.randrange(len(out))
+                out[place:place] = out[other : other + chance.randint(1, 20)]
+    return bytes(out)
+
+
+@pytest.mark.parametrize("which", FILES)
+def test_spoiled_files_end_in_one_sentence_or_in_a_whole_cohort(which, tmp_path) -> None:
+    for seed in range(80):
+        content = spoiled(FILES[which], random.Random(seed))
+        path = write(tmp_path)
+        name = {"expression": "expression.tsv", "clinical": "clinical.tsv"}.get(which, path.name)
+        (tmp_path / name).write_bytes(content)
+        try:
+            cohort, _ = run(path)
+        except CytostratError as error:
+            assert "\n" not in str(error), seed
+        else:
+            assert cohort.n_obs >= 2, seed
+            assert not np.isinf(cohort.X).any(), seed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -143,45 +142,32 @@ def table_from_lines(
 ) -> pd.DataFrame:
     """Read a table of texts from numbered lines; see `read_clinical_table`."""
     header, lines, mark = _header(path, numbered_lines, delimiter, comment)
-    texts = [line if line.endswith("\n") else line + "\n" for _, line in lines]
-    if not texts:
+    rows: list[list[str]] = []
+    for number, line in lines:
+        fields = _fields(path, number, line, mark)
+        if not rows and len(fields) == len(header) + 1:
+            header = ["", *header]
+        if len(fields) != len(header):
+            raise InputError(
+                f"{path}, line {number}: has {len(fields)} fields where the header has "
+                f"{len(header)}; the file is cut off or damaged, or the separator is another."
+            )
+        rows.append(fields)
+    if not rows:
         raise InputError(f"{path}: has a header but no rows; get the file again.")
-    rows = _texts(path, texts, mark, csv.QUOTE_MINIMAL)
-    if len(rows) != len(texts) and mark == "\t":
-        rows = _texts(path, texts, mark, csv.QUOTE_NONE)
-    if len(rows) != len(texts):
-        raise InputError(
-            f"{path}: {len(texts)} lines hold {len(rows)} rows, so a quotation mark is not closed "
-            "or a field holds a line break; correct the file."
-        )
-    if rows.shape[1] == len(header) + 1:
-        header = ["", *header]
-    if rows.shape[1] != len(header):
-        raise InputError(
-            f"{path}: the header has {len(header)} fields but the rows have {rows.shape[1]}; "
-            "check the separator, and that the header is the first line that is no comment."
-        )
-    rows.columns = numbered(header)
-    return rows.where(rows.notna(), "")
+    return pd.DataFrame(rows, columns=numbered(header), dtype=object)
 
 
-def _texts(path: str | Path | Member, lines: list[str], mark: str, quoting: int) -> pd.DataFrame:
-    try:
-        return pd.read_csv(
-            io.StringIO("".join(lines)),
-            sep=r"\s+" if mark == " " else mark,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            skip_blank_lines=False,
-            quoting=quoting,
-        )
-    except pd.errors.ParserError as error:
+def _fields(path: str | Path | Member, number: int, line: str, mark: str) -> list[str]:
+    """Split one line; a quotation mark that is not closed is a mere mark between tabs."""
+    if line.count('"') % 2:
+        if mark == "\t":
+            return line.rstrip("\n").split(mark)
         raise InputError(
-            f"{path}: its lines differ in their number of fields ({_first_line(error)}); check "
-            "the separator, quotes, and that the file is complete."
-        ) from None
+            f"{path}, line {number}: a quotation mark is not closed, or a field holds a line "
+            "break; correct the line."
+        )
+    return split_line(line, mark)
 
 
 def numbered(header: Sequence[str]) -> list[str]:
