@@ -1,0 +1,100 @@
+"""Coordinates for a picture of the cells: a seeded UMAP of at most a stated number of them.
+
+A picture, not a measurement: distances between groups in it mean little.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytostrat.cells.storage import take
+
+MAX_CELLS = 20_000
+
+
+def choose_cells(
+    patients: Sequence[str],
+    cell_types: Sequence[str | None],
+    *,
+    max_cells: int = MAX_CELLS,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return the rows of the cells that are drawn, in ascending order.
+
+    All cells where there are no more than `max_cells`. Otherwise every patient and type keeps
+    its share (rounded up, so that none vanishes), the rest is drawn by chance from `seed`.
+    """
+    keys = pd.DataFrame({"patient": list(patients), "type": list(cell_types)}, dtype=object)
+    if len(keys) <= max_cells:
+        return np.arange(len(keys))
+    rng = np.random.default_rng(seed)
+    groups = keys.fillna("").groupby(["patient", "type"], sort=True).indices
+    share = max_cells / len(keys)
+    picked = [
+        rng.choice(rows, size=int(np.ceil(share * len(rows))), replace=False)
+        for rows in groups.values()
+    ]
+    return np.sort(np.concatenate(picked))
+
+
+def umap(
+    counts: Any,
+    rows: np.ndarray,
+    *,
+    n_genes: int = 2000,
+    n_components: int = 30,
+    n_neighbours: int = 15,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return two coordinates per chosen cell.
+
+    Counts per 10,000 are logged, the `n_genes` most variable genes reduced to `n_components`
+    principal components, and these laid out by UMAP (doi:10.21105/joss.00861) from exact
+    nearest neighbours, so that `seed` alone decides.
+
+    Parameters
+    ----------
+    counts
+        Cells x genes, in memory or from `cytostrat.cells.storage.open_cells`.
+    rows
+        Cells to draw, in ascending order.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (len(rows), 2), float32; zeros where there are too few cells for a layout (below
+        `n_neighbours` + 2).
+    """
+    if len(rows) < n_neighbours + 2:
+        return np.zeros((len(rows), 2), dtype=np.float32)
+    import anndata
+    import scanpy
+    from sklearn.neighbors import KNeighborsTransformer
+
+    with warnings.catch_warnings():
+        # scanpy warns of its own deprecations
+        warnings.simplefilter("ignore")
+        cells = anndata.AnnData(take(counts, rows).astype(np.float32))
+        measured = np.asarray((cells.X > 0).sum(axis=0)).ravel() >= min(3, len(rows))
+        cells = cells[:, measured].copy()
+        scanpy.pp.normalize_total(cells, target_sum=1e4)
+        scanpy.pp.log1p(cells)
+        if cells.n_vars > n_genes:
+            scanpy.pp.highly_variable_genes(cells, n_top_genes=n_genes)
+            cells = cells[:, cells.var["highly_variable"]].copy()
+        size = min(n_components, cells.n_obs - 1, cells.n_vars - 1)
+        scanpy.pp.pca(cells, n_comps=size, random_state=seed)
+        scanpy.pp.neighbors(
+            cells,
+            n_neighbors=n_neighbours,
+            use_rep="X_pca",
+            transformer=KNeighborsTransformer(n_neighbors=n_neighbours),
+            random_state=seed,
+        )
+        scanpy.tl.umap(cells, random_state=seed)
+    return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
