@@ -38,6 +38,14 @@ def test_controls_by_hand(cohort) -> None:
     assert set(rows["scale"]) == {"auc"}
 
 
+def test_controls_judge_all_patients_also_those_of_an_earlier_cohort(cohort) -> None:
+    _, _, whole = qc.check(cohort, {})
+    _, _, part = qc.check(cohort, {"first": ["small:S1"]})
+    assert part.equals(whole)
+    # two against two cannot show a lower limit above 0.7
+    assert whole["note"].str.contains("positive control failed").all()
+
+
 def test_swapped_groups_are_a_warning_and_an_absent_gene_a_note(cohort) -> None:
     cohort.obs["her2"] = ["negative", "positive", "positive", "negative"]
     cohort.obs["er"] = np.nan

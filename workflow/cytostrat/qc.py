@@ -8,8 +8,10 @@ Flow
     One row per earlier cohort.
 Controls
     Effects rows of the question ``control``: the area under the curve with which the gene
-    ERBB2 separates HER2 status and ESR1 separates ER status. A value below 0.7 is a warning
-    (wrong column, wrong map, swapped samples), not an error: cohorts differ.
+    ERBB2 separates HER2 status and ESR1 separates ER status, over all patients of the cohort,
+    also those whom an earlier cohort keeps. A value below 0.7 is a warning (wrong column, wrong
+    map, swapped samples), not an error: cohorts differ. `cytostrat.stats.controls` says what
+    passes.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
+from cytostrat.stats.controls import control_note
 from cytostrat.stats.rank import auc, mann_whitney_p
 from cytostrat.tables import EFFECTS, FLOW
 
@@ -84,7 +87,8 @@ def check(
     for column in out.obs:
         if out.obs[column].isna().all():
             out.obs[column] = np.nan  # HDF5 has no text column without a text
-    controls = _controls(out, name)
+    # the labels are judged by all patients; who counts in which cohort is another matter
+    controls = _controls(cohort, name)
     for row in controls.itertuples():
         if row.estimate < SUSPICIOUS_AUC:
             warnings.append(
@@ -159,4 +163,5 @@ def _estimate(values: np.ndarray, case: np.ndarray) -> dict[str, Any]:
         "low": float(found.low[0]),
         "high": float(found.high[0]),
         "p": float(mann_whitney_p(values, case)[0]),
+        "note": control_note(float(found.estimate[0]), float(found.low[0])),
     }
