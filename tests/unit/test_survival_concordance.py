@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from cytostrat.errors import EstimationError
+from cytostrat.stats import survival_loops
 from cytostrat.stats.survival_concordance import concordance_gain, harrell_c
 from cytostrat.stats.survival_curves import kaplan_meier
-from cytostrat.stats.survival_models import fit_cox, follow_up, risk_sets
+from cytostrat.stats.survival_models import fit_cox, follow_up, risk_sets, score_test
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +109,19 @@ def test_strata_and_gaps_are_refused():
     plain = risk_sets(np.array([1.0, 2, 3]), np.ones(3, bool))
     with pytest.raises(EstimationError, match="finite"):
         harrell_c(plain, np.array([[1.0], [np.nan], [2.0]]))
+
+
+def test_each_compiled_function_has_one_combination_of_types():
+    # two jobs that fill the compiler's cache at once then write the same content
+    time, event, age, S = _simulate(3, 0.2, n=60)
+    her2 = (age[:, 0] > 0).astype(float)
+    for wide in (S, np.asfortranarray(S), S.astype(np.float32), S[::1, ::2]):
+        risk = risk_sets(time, event)
+        for covariates in (None, age, np.asfortranarray(np.hstack([age, S[:, 1:2]]))):
+            fit_cox(risk, covariates=covariates, scores=wide, test_hazards=True)
+            score_test(risk, wide, covariates=covariates, rows=np.arange(60))
+            score_test(risk, wide, covariates=covariates, modifier=her2)
+        harrell_c(risk, wide)
+    called = ("fit_many", "null_model_terms", "score_terms", "concordance_counts")
+    for name in called:
+        assert len(getattr(survival_loops, name).signatures) == 1, name

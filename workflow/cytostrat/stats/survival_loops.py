@@ -11,13 +11,14 @@ doi:10.1080/01621459.1977.10480613).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from cytostrat.scoring.compiled import compiled
 
 CONVERGED, DIVERGED, SINGULAR = 0, 1, 2
 BLOCK = 32
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cholesky(matrix):
     """Turn the lower triangle into its Cholesky factor; False where a pivot vanishes."""
     size = matrix.shape[0]
@@ -38,7 +39,7 @@ def _cholesky(matrix):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _solve(factor, right):
     """Solve in place for one right-hand side, given a Cholesky factor."""
     size = factor.shape[0]
@@ -52,7 +53,7 @@ def _solve(factor, right):
         right[row] /= factor[row, row]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _derivatives(X, event, start, fresh, beta, gradient, information):
     """Log partial likelihood; fills the gradient and the lower triangle of the information."""
     size = X.shape[1]
@@ -108,7 +109,7 @@ def _derivatives(X, event, start, fresh, beta, gradient, information):
     return loglik
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _newton(X, event, start, fresh, beta, max_iterations, tolerance, covariance):
     """Maximise from ``beta`` in place; returns code, culprit column, null and final loglik."""
     size = X.shape[1]
@@ -154,7 +155,7 @@ def _newton(X, event, start, fresh, beta, max_iterations, tolerance, covariance)
     return code, culprit, null, loglik
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _schoenfeld(X, event, start, fresh, beta, transform, chi2):
     """Score test of ``x_j * g(t)`` beside all columns, one column at a time.
 
@@ -229,7 +230,7 @@ def _schoenfeld(X, event, start, fresh, beta, transform, chi2):
         chi2[a] = score[a] * score[a] / variance if variance > 1e-12 * squared[a] else np.nan
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fit_many(
     fixed, varying, event, start, fresh, transform, first, max_iterations, tolerance, with_ph
 ):
@@ -265,7 +266,7 @@ def fit_many(
     return beta, covariance, code, culprit, loglik, chi2
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def null_model_terms(fixed, weight, event, start, fresh):
     """Give what the score test of any further column needs from the model without it.
 
@@ -344,7 +345,7 @@ def null_model_terms(fixed, weight, event, start, fresh):
     return residual, expected, deviation, totals, information
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def score_terms(
     scores, rows, modifier, weight, residual, expected, deviation, event, start, fresh, totals
 ):
@@ -451,14 +452,14 @@ def score_terms(
     return scale, score, mixed, own
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add(tree, position):
     while position < tree.size:
         tree[position] += 1
         position += position & (-position)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count(tree, position):
     total = 0
     while position > 0:
@@ -467,7 +468,7 @@ def _count(tree, position):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def concordance_counts(ranks, event, start):
     """Concordant, discordant and risk-tied pairs for each row of ``ranks``.
 

@@ -270,7 +270,7 @@ def _sorted_covariates(
     Z, scale, constant = _standardised(covariates[risk.order], 0)
     if constant.any():
         raise EstimationError(f"Covariate {int(np.argmax(constant))} does not vary; leave it out.")
-    return Z, scale
+    return np.ascontiguousarray(Z), scale
 
 
 def _collinear(Z: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -364,8 +364,8 @@ def fit_cox(
     loglik = np.full((models, 2), np.nan)
     if keep.size:
         beta, cov, code, culprit, loglik[keep], chi2 = survival_loops.fit_many(
-            Z, varying[keep], risk.event, risk.start, risk.fresh, risk.transform, first,
-            _MAX_ITERATIONS, _TOLERANCE, test_hazards,
+            Z, np.ascontiguousarray(varying[keep]), risk.event, risk.start, risk.fresh,
+            risk.transform, first, _MAX_ITERATIONS, _TOLERANCE, test_hazards,
         )  # fmt: skip
         scale = np.hstack([np.broadcast_to(z_scale, (keep.size, shared)), v_scale[keep]])
         good = code == survival_loops.CONVERGED
@@ -445,7 +445,7 @@ def score_test(
     risk
         Risk sets of the n patients.
     scores
-        Shape (n, models), finite; float32 and float64 in row order are read in place.
+        Shape (n, models), finite; float64 in row order is read in place, others copied.
     covariates, modifier
         As in `fit_cox`.
     rows
@@ -468,12 +468,10 @@ def score_test(
     residual, expected, deviation, totals, information = survival_loops.null_model_terms(
         Z, weight, risk.event, risk.start, risk.fresh
     )
-    scores = np.ascontiguousarray(scores)
-    if scores.dtype != np.float32:
-        scores = scores.astype(float, copy=False)
+    scores = np.ascontiguousarray(scores, dtype=float)
     if rows is None:
         _check_rows(risk, scores.shape[0], "scores")
-    picked = risk.order if rows is None else np.asarray(rows)[risk.order]
+    picked = risk.order if rows is None else np.asarray(rows, dtype=np.int64)[risk.order]
     m = np.empty(0) if modifier is None else np.asarray(modifier, dtype=float)[risk.order]
     scale, U, I_z, own = survival_loops.score_terms(
         scores, picked, m, weight, residual, expected, deviation, risk.event, risk.start,
