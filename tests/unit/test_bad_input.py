@@ -228,8 +228,8 @@ def test_an_empty_group_is_allowed_where_it_is_stated(tmp_path) -> None:
     assert cohort.obs["her2"].unique().tolist() == ["negative"]
 
 
-PIECES = [b"\t", b"\n", b"\r", b'"', b"\xff", b"\0", b"NaN", b"Inf", b"-", b"1e999", b",", b"#", b" ",
-          b"\xe2\x80\xa8", b"0x1F", b"True", b"\x1f\x8b", b"[", b":", b"*a", b"!!python/x"]  # fmt: skip
+PIECES = [b"\t", b"\n", b"\r", b'"', b"\xff", b"\0", b"NaN", b"Inf", b"-", b"1e999", b",", b"#",
+          b" ", b"\xe2\x80\xa8", b"0x1F", b"True", b"\x1f\x8b", b"[", b":", b"*a"]  # fmt: skip
 FILES = {
     "expression": TEXT,
     "clinical": CLINICAL.to_csv(sep="\t", index=False).encode(),
@@ -262,10 +262,12 @@ def test_spoiled_files_end_in_one_sentence_or_in_a_whole_cohort(which, tmp_path)
         path = write(tmp_path)
         name = {"expression": "expression.tsv", "clinical": "clinical.tsv"}.get(which, path.name)
         (tmp_path / name).write_bytes(content)
+        message = ""
         try:
             cohort, _ = run(path)
         except CytostratError as error:
-            assert "\n" not in str(error), seed
-        else:
+            message = str(error)
+        assert "\n" not in message, seed
+        if not message:
             assert cohort.n_obs >= 2, seed
             assert not np.isinf(cohort.X).any(), seed

@@ -345,6 +345,63 @@ def test_pointer_in_place_of_data_is_named(tmp_path) -> None:
         cbioportal.read_study_expression(path)
 
 
+def test_all_of_metabric_through_a_cohort_file(tmp_path, data_dir) -> None:
+    """The real clinical files of 2,509 patients beside a made-up profile of three genes."""
+    folder = tmp_path / "brca_metabric"
+    folder.mkdir()
+    for name in ("data_clinical_patient.txt", "data_clinical_sample.txt"):
+        (folder / name).write_bytes((data_dir / "metabric_clinical" / name).read_bytes())
+    names = read_clinical_table(folder / "data_clinical_sample.txt", comment="#")["SAMPLE_ID"]
+    values = np.random.default_rng(0).normal(8, 1, (3, len(names))).round(4)
+    profile = pd.DataFrame(values, columns=names[::-1])
+    profile.insert(0, "Entrez_Gene_Id", ["2064", "2099", "3553"])
+    profile.insert(0, "Hugo_Symbol", ["ERBB2", "ESR1", "IL1B"])
+    profile.to_csv(folder / "data_mrna_illumina_microarray.txt", sep="\t", index=False)
+    study = {"source": str(folder), "format": "cbioportal"}
+    spec = cohortfile.check(
+        changed(
+            SPEC,
+            expression={**study, "gene_ids": "symbol", "scale": "log_intensity"},
+            clinical=[
+                {**study, "name": "patient", "join": {"column": "PATIENT_ID", "to": "patient"}},
+                {**study, "name": "sample", "join": {"column": "SAMPLE_ID", "to": "sample"}},
+            ],
+            sample_to_patient={"rule": "column", "column": "PATIENT_ID", "table": "sample"},
+            columns={
+                "her2": {"column": "HER2_STATUS", "values": {"+": "positive", "-": "negative"}},
+                "er": {"column": "ER_IHC", "values": {"pos": "positive", "Positve": "positive",
+                                                      "neg": "negative"}},
+                "age": "AGE_AT_DIAGNOSIS", "grade": "GRADE", "batch": "COHORT",
+                "tumour_size": "TUMOR_SIZE", "sample_type": "SAMPLE_TYPE",
+                "stage": {"column": "TUMOR_STAGE",
+                          "values": {"0": None, "1": 1, "2": 2, "3": 3, "4": 4}},
+                "endocrine": "HORMONE_THERAPY",
+            },
+            endpoints={"OS": {"time": "OS_MONTHS", "event": "OS_STATUS", "unit": "months",
+                              "event_values": {"LIVING": 0, "DECEASED": 1}}},
+            filters={"sex": {"missing": "keep"}},
+        ),
+        file="x.yaml", environ={},
+    )  # fmt: skip
+    cohort, flow = harmonise(
+        readers.read_expression(spec["files"], spec),
+        readers.read_clinical(spec["files"], spec),
+        spec,
+        INDEX,
+    )
+    obs = cohort.obs
+    assert flow["n_out"].iloc[-1] == 2509
+    assert obs["her2"].value_counts().to_dict() == {"negative": 1733, "positive": 247}
+    assert set(obs["her2_source"].dropna()) == {"stated"}
+    assert obs["er"].value_counts().to_dict() == {"positive": 1498, "negative": 439}
+    assert obs.index.tolist() == names[::-1].tolist()
+    assert obs.loc["MB-0000", ["age", "grade", "stage", "endocrine"]].tolist() == [
+        75.65, "3", "2", "yes",
+    ]  # fmt: skip
+    assert obs.loc["MB-0005", "OS_event"] == 1
+    assert obs.loc["MB-0005", "OS_time"] == pytest.approx(163.1 * 30.4375)
+
+
 # --- Xena and GDC ---------------------------------------------------------------------------
 
 

@@ -331,6 +331,44 @@ def test_scores_and_hybridisation_of_tcga_129_through_the_cohort_file(
     assert cohort.obs["her2_low"].value_counts().to_dict() == {"low": 35, "zero": 5}
 
 
+def test_all_1080_tumours_of_tcga_through_a_cohort_file(tmp_path, data_dir) -> None:
+    """The real clinical table beside a made-up matrix of two genes; men leave by the filter."""
+    source = data_dir / "tcga_clinical_1080" / "clinical.tsv"
+    names = readers.delimited.read_clinical_table(source)["Sample ID"]
+    spec = changed(
+        SPEC,
+        clinical=[{"source": str(source), "join": {"column": "Sample ID", "to": "sample"}}],
+        sample_to_patient={"rule": "tcga_barcode"},
+        columns={
+            "her2": "IHC-HER2", "her2_ihc": "HER2 ihc score", "sex": "Sex",
+            "her2_ish": {"column": "HER2 fish status",
+                         "values": {"Positive": "amplified", "Negative": "not amplified",
+                                    "Equivocal": "equivocal", "Indeterminate": None}},
+            "er": "ER Status By IHC", "pr": "PR status by ihc", "age": "Diagnosis Age",
+            "stage": "Neoplasm Disease Stage American Joint Committee on Cancer Code",
+        },
+        endpoints={"OS": {"time": "Overall Survival (Months)", "unit": "months",
+                          "event": "Overall Survival Status",
+                          "event_values": {"LIVING": 0, "DECEASED": 1}}},
+        filters={"sex": {"keep": []}},
+    )  # fmt: skip
+    values = np.random.default_rng(0).normal(5, 2, (2, len(names))).round(3)
+    matrix = pd.DataFrame(values, columns=names, index=["ERBB2", "ESR1"]).rename_axis("gene")
+    cohort, _ = run(write(tmp_path, expression=matrix, spec=spec))
+    counts = cohort.uns["provenance"]["her2"]
+    assert counts["stated"] == {
+        "equivocal": 173, "missing": 189, "negative": 556, "positive": 162,
+    }  # fmt: skip
+    assert counts["status"] == {"equivocal": 27, "missing": 116, "negative": 761, "positive": 176}
+    assert sum(counts["flags"].values()) == 38
+    assert cohort.obs["her2_low"].value_counts().to_dict() == {"low": 396, "zero": 60}
+    assert cohort.obs["OS_event"].sum() == 148  # of 149 deaths one has no time
+    assert [w for w in cohort.uns["provenance"]["warnings"] if w.startswith("OS:")] != []
+    _, flow = run(write(tmp_path, expression=matrix, spec=changed(spec, filters={})))
+    sex = flow[flow["step"].str.contains("sex")]
+    assert sex[["n_in", "n_out"]].to_numpy().tolist() == [[1080, 1079], [1079, 1067]]
+
+
 def test_a_large_cohort_needs_little_more_than_its_own_size() -> None:
     import tracemalloc
 
