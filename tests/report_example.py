@@ -6,7 +6,7 @@ with its table. Nothing else depends on this module.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 
 from cytostrat import tables
 from cytostrat.report import ReportInputs
+from cytostrat.survival import km_curves
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class ExampleSignature:
 GENES = [f"GENE{i}" for i in range(60)]
 
 
-def signatures() -> dict[str, ExampleSignature]:
+def signatures(extra: int = 0) -> dict[str, ExampleSignature]:
+    """Return the example's signatures, and `extra` secondary ones to make a run large."""
     rows = [
         ("IL1_SURROGATE_A", "IL1A response", "IL1", "primary", 0, "one of two IL1 surrogates"),
         ("IL1_SURROGATE_B", "Blood inflammation modules", "IL1", "primary", 8, ""),
@@ -50,6 +52,9 @@ def signatures() -> dict[str, ExampleSignature]:
         ("TNF_NFKB", "TNF via NF-\u03baB", "TNF", "comparator", 40, ""),
         ("IL7_MEMBERS", "IL-7 pathway members", "IL7", "secondary", 50, "members only"),
     ]
+    for i in range(extra):
+        role = "primary" if i < 5 else "secondary"
+        rows.append((f"EXTRA_{i}", f"Further signature {i}", "other", role, i % 50, ""))
     return {
         name: ExampleSignature(name, title, axis, role, tuple(GENES[start : start + 10]), note=note)
         for name, title, axis, role, start, note in rows
@@ -72,7 +77,7 @@ def _mean(z: np.ndarray) -> tuple[float, float]:
 
 
 def cohort(
-    name: str, n: int, *, seed: int, survival: bool = True, shift: float = 0.4
+    name: str, n: int, *, seed: int, survival: bool = True, shift: float = 0.4, extra: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
     """Draw clinical data and scores of one cohort, and work out its Effects rows."""
     rng = np.random.default_rng(seed)
@@ -99,7 +104,7 @@ def cohort(
         obs["OS_time"] = rng.exponential(2500, n).round() + 1
         obs["OS_event"] = (rng.random(n) < 0.2).astype(float)
     scores, effects = [], []
-    for i, sig in enumerate(signatures().values()):
+    for i, sig in enumerate(signatures(extra).values()):
         raw = rng.normal(size=n) + shift * (i % 3 - 1) * (her2 == "positive")
         raw = raw - 0.3 * (er == "positive")
         scores.append(
@@ -151,6 +156,15 @@ def cohort(
                             stratum=f"er{er_sign}/her2{her2_sign}", scale="mean_z", n=len(values),
                             estimate=mean, low=mean - half, high=mean + half)
                 )  # fmt: skip
+        if survival:
+            for adjustment, shrink in (("none", 1.0), ("er+age", 0.8)):
+                value = 0.2 * shrink * (i % 3 - 1)
+                effects.append(
+                    _effect(cohort=name, question="survival", endpoint="OS", signature=sig.name,
+                            contrast="per sd", adjustment=adjustment, scale="log_hr",
+                            n=n, events=int(obs["OS_event"].sum()), estimate=value, se=0.15,
+                            low=value - 0.3, high=value + 0.3, p=0.2, null_p=0.3)
+                )  # fmt: skip
     for gene, endpoint in (("ERBB2", "her2"), ("ESR1", "er")):
         effects.append(
             _effect(cohort=name, question="control", signature=gene, endpoint=endpoint,
@@ -186,7 +200,9 @@ def provenance(name: str, *, simulated: bool, design: str = "population") -> dic
 
 
 def pooled(effects: pd.DataFrame) -> pd.DataFrame:
-    rows = effects[effects["question"].eq("her2") & effects["gene_filter"].eq("all genes")]
+    rows = effects[
+        effects["question"].isin(["her2", "survival"]) & effects["gene_filter"].eq("all genes")
+    ]
     keys = ["question", "endpoint", "stratum", "signature", "method", "contrast", "her2_rule",
             "gene_filter", "adjustment", "scale"]  # fmt: skip
     out = []
@@ -204,6 +220,116 @@ def pooled(effects: pd.DataFrame) -> pd.DataFrame:
     return tables.POOLED.conform(pd.DataFrame(out)) if out else tables.POOLED.empty()
 
 
+DOCUMENTS = [
+    {"id": "S4", "title": "A news item", "citation": "Example 2018", "doi": "10.1000/news",
+     "evidence": "press release", "notes": ["One uncontrolled study."]},
+]  # fmt: skip
+THERAPIES = [
+    {"id": "anakinra", "name": "Anakinra", "kind": "agent", "axis": "IL1",
+     "tumour_effect": "inhibits", "summary": "Blocks the IL-1 receptor.",
+     "statements": [{"document": "S4", "text": "Expression of IL1B fell.", "evidence": "press"}],
+     "approval": [{"text": "No cancer indication.", "date": "2020", "source": "label"}],
+     "side_effects": [], "later": [], "caution": "A high score is no evidence of benefit.",
+     "prediction": "Not known in advance.",
+     "signatures": ["IL1_SURROGATE_A", "IL1_SURROGATE_B"], "genes": ["IL1B"]},
+]  # fmt: skip
+CLAIMS = [
+    {"id": "il1_her2", "hypothesis": "H1", "document": "S4", "therapy": "anakinra",
+     "text": "IL1 is higher in HER2-negative tumours.", "relation": "surrogate",
+     "why": "The paper looked at blood.", "expected": "negative", "needs": "HER2 status",
+     "select": {"question": "her2", "adjustment": "er+age", "scale": "adjusted_g"}},
+    {"id": "il1_outcome", "hypothesis": "H2", "document": "S4", "therapy": "anakinra",
+     "text": "IL-1 goes with poor outcome.", "relation": "surrogate", "why": "Prognostic only.",
+     "expected": "positive", "needs": "survival",
+     "select": {"question": "survival", "adjustment": "er+age", "scale": "log_hr"}},
+    {"id": "anakinra_targets", "hypothesis": "", "document": "S4", "therapy": "anakinra",
+     "text": "IL-1 can be targeted.", "relation": "direct", "why": "Benefit needs a trial.",
+     "expected": "either", "needs": "a randomised trial"},
+]  # fmt: skip
+RULE = {"alpha": 0.05, "null_alpha": 0.05, "equivalence": {"adjusted_g": 0.2}, "min_cohorts": 3}
+
+
+def verdicts(effects: pd.DataFrame, pools: pd.DataFrame) -> pd.DataFrame:
+    """Return verdicts on `CLAIMS`: the first inconsistent when pooled, the last not testable."""
+    out = []
+    for claim, question, scale, word in (
+        ("il1_her2", "her2", "adjusted_g", "inconsistent"),
+        ("il1_outcome", "survival", "log_hr", "inconclusive"),
+    ):
+        chosen = {"question": question, "scale": scale, "adjustment": "er+age",
+                  "gene_filter": "all genes"}  # fmt: skip
+        random = pools[pools["model"].eq("random")] if len(pools) else pools
+        for table in (effects, random.assign(cohort="pooled")):
+            rows = table[table["signature"].isin(["IL1_SURROGATE_A", "IL1_SURROGATE_B"])]
+            for column, value in chosen.items():
+                rows = rows[rows[column].eq(value)]
+            for _, row in rows.iterrows():
+                is_pool = row["cohort"] == "pooled"
+                out.append(
+                    {"claim": claim, "document": "S4", "therapy": "anakinra",
+                     "relation": "surrogate", "cohort": row["cohort"], "question": question,
+                     "signature": row["signature"], "method": "ssgsea", "p": 0.02, "q": 0.04,
+                     "null_p": 0.03, "verdict": word if is_pool else "inconclusive",
+                     "reachable": True, "reason": "the 95 % interval holds 0",
+                     **{key: row[key] for key in ("estimate", "low", "high")}, "scale": scale}
+                )  # fmt: skip
+    out.append(
+        dict.fromkeys(tables.VERDICTS.columns)
+        | {"claim": "anakinra_targets", "document": "S4", "therapy": "anakinra",
+           "relation": "direct", "cohort": "pooled", "signature": "", "method": "",
+           "verdict": "not testable", "reachable": False, "reason": "It would take a trial."}
+    )  # fmt: skip
+    return tables.VERDICTS.conform(pd.DataFrame(out))
+
+
+def with_odd_sample(inputs: ReportInputs, name: str) -> ReportInputs:
+    """Return the inputs with the first sample of the first cohort under another name."""
+    cohort = inputs.cohorts[0]
+    obs, scores = inputs.clinical[cohort], inputs.scores[cohort]
+    old = obs.index[0]
+    return replace(
+        inputs,
+        clinical={**inputs.clinical, cohort: obs.rename(index={old: name})},
+        scores={**inputs.scores, cohort: scores.replace({"sample": {old: name}})},
+    )
+
+
+def single_cell() -> ReportInputs:
+    """Return the inputs of a run with one single-cell cohort and nothing else."""
+    types = {"myeloid": 0.9, "T": 0.05, "cancer epithelial": 0.02}
+    effects = [
+        _effect(cohort="cells", question="cell_source", endpoint=endpoint, stratum=stratum,
+                signature="IL1B", method="counts", scale="share", n=1, estimate=value,
+                low=value * 0.8, high=min(1.0, value * 1.1), note="one patient: a description")
+        for endpoint in ("share of total", "fraction expressing")
+        for stratum, value in types.items()
+    ]  # fmt: skip
+    effects += [
+        _effect(cohort="cells", question="cell_source", endpoint="mean score", stratum=stratum,
+                signature="IFN_I", method="ucell", scale="score", n=100, estimate=value)
+        for stratum, value in types.items()
+    ]  # fmt: skip
+    effects.append(
+        _effect(cohort="cells", question="cell_coupling", endpoint="IL1B in myeloid",
+                stratum="cancer epithelial", signature="TGFB1", method="counts",
+                scale="partial_rho", n=1, note="not estimated: one patient")
+    )  # fmt: skip
+    record = provenance("cells", simulated=False) | {"kind": "single_cell"}
+    return ReportInputs(
+        effects=tables.EFFECTS.conform(pd.DataFrame(effects)),
+        pooled=tables.POOLED.empty(),
+        verdicts=tables.VERDICTS.empty(),
+        coverage=tables.COVERAGE.empty(),
+        flow=tables.FLOW.empty(),
+        scores={},
+        clinical={"cells": pd.DataFrame({"patient": ["EX:1"]}, index=["p1"])},
+        provenance={"cells": record},
+        signatures=signatures(),
+        therapies={"documents": DOCUMENTS, "therapies": THERAPIES},
+        config={"title": "Cells alone", "methods": ["ssgsea"]},
+    )
+
+
 def example(
     *,
     cohorts: tuple[str, ...] = ("alpha", "beta", "gamma"),
@@ -211,12 +337,29 @@ def example(
     simulated: tuple[str, ...] = (),
     survival: bool = True,
     unseen: str = "",
-    **replace: Any,
+    claims: bool = False,
+    many_signatures: int = 0,
+    **others: Any,
 ) -> ReportInputs:
-    """Return inputs of a run; `unseen` names a signature that no cohort covers."""
+    """Return inputs of a run.
+
+    Parameters
+    ----------
+    cohorts, n, simulated, survival
+        Names and size of the cohorts, which of them are simulated, whether they have OS.
+    unseen
+        A signature that no cohort covers.
+    claims
+        Whether therapies, claims, verdicts and survival curves are there.
+    many_signatures
+        Further signatures, five of them primary, to make a run large.
+    others
+        Fields of the inputs to give by hand.
+    """
     clinical, scores, effects, coverage, flow = {}, {}, [], [], []
     for i, name in enumerate(cohorts):
-        obs, frame, rows = cohort(name, n + 10 * i, seed=i + 1, survival=survival)
+        obs, frame, rows = cohort(name, n + 10 * i, seed=i + 1, survival=survival,
+                                   extra=many_signatures)  # fmt: skip
         if unseen:
             frame = frame[frame["signature"].ne(unseen)]
             for row in rows:
@@ -225,7 +368,7 @@ def example(
                     row["note"] = "no gene of the set is measured"
         clinical[name], scores[name] = obs, tables.SCORES.conform(frame)
         effects += rows
-        for sig in signatures().values():
+        for sig in signatures(many_signatures).values():
             lost = sig.up[7:] if sig.name != unseen else sig.up
             share = 1 - len(lost) / len(sig.up)
             coverage.append(
@@ -258,10 +401,24 @@ def example(
             )
             for name in cohorts
         },
-        "signatures": signatures(),
+        "signatures": signatures(many_signatures),
         "config": {"title": "Example run", "methods": ["ssgsea"],
                    "contrast": {"adjustment": ["er", "age"]}},
         "versions": {"cytostrat": "0.1.0", "pandas": "2.3.3"},
         "commands": ["make"],
     }  # fmt: skip
-    return ReportInputs(**(values | replace))
+    if claims:
+        values |= {
+            "therapies": {"documents": DOCUMENTS, "therapies": THERAPIES},
+            "claims": {"rule": RULE, "claims": CLAIMS},
+            "verdicts": verdicts(effects_table, values["pooled"]),
+            "curves": pd.concat(
+                [
+                    km_curves(clinical[name], scores[name], cohort=name, method="ssgsea",
+                              signatures=["IL1_SURROGATE_A"])
+                    for name in cohorts
+                ],
+                ignore_index=True,
+            ),
+        }  # fmt: skip
+    return ReportInputs(**(values | others))
