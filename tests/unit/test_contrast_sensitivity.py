@@ -96,6 +96,14 @@ def test_further_adjustments_and_mediators_are_rows_of_their_own(planted):
     assert np.isnan(metagene.loc["proliferation", "estimate"])
     assert "the score is the covariate itself" in metagene.loc["proliferation", "note"]
     assert pick(rows, adjustment="er+purity")["note"].str.contains("purity is not in").all()
+    assert metagene["note"].drop("proliferation").str.contains("the score of proliferation").all()
+    measured = _contrast(
+        clinical.assign(myeloid=values["null"]), values,
+        mediators=[("er", "age", "myeloid")], covariate_signatures={"myeloid": "myeloid"},
+    )  # fmt: skip
+    mediated = pick(measured, adjustment="er+age+myeloid (mediator)")
+    assert np.isfinite(mediated.loc["myeloid", "estimate"])
+    assert not mediated["note"].str.contains("the score of").any()
     # by hand for one row: coefficient of HER2 beside ER, age and two grade indicators
     known = clinical["her2"].isin(["positive", "negative"])
     frame, y = clinical[known], values.loc[known, ["real"]].to_numpy()

@@ -114,8 +114,8 @@ def contrast_effects(
         The same for sets that hold a mediator, such as infiltration: what is left after it is
         not the effect of HER2, and the row's adjustment ends in ``(mediator)``.
     covariate_signatures
-        Covariate name to the signature whose score, by the row's own method, it is; it goes
-        before a clinical column of that name.
+        Covariate name to the signature whose score, by the row's own method, stands in for it
+        where the cohort has no clinical column of that name; the row's note says so.
     groups
         Name to ``column``, ``case`` and ``control`` (lists of values) of further contrasts.
     null_scores

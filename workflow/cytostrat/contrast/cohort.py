@@ -24,7 +24,11 @@ def cohort_scores(
     null_scores: NullScores | None = None,
 ) -> CohortScores:
     """Return the shared part; parameters as in `cytostrat.contrast.contrast_effects`."""
-    named = dict(covariate_signatures or {})
+    named = {
+        name: signature
+        for name, signature in (covariate_signatures or {}).items()
+        if name not in clinical.columns or clinical[name].isna().all()
+    }
     wide = score_columns(scores, clinical.index, {*signatures, *named.values()})
     methods = wide.columns.unique(level=1)
     covariates = {

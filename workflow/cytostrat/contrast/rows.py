@@ -104,7 +104,7 @@ class CohortScores:
     covariates
         Method to a frame samples x covariate names, made from scores of that method.
     covariate_signatures
-        Covariate name to the signature it is the score of.
+        Covariate name to the signature it is the score of; none that the clinic has measured.
     null_scores
         (signature, method) to scores of matched random sets, samples x sets, rows as in
         `clinical`; None where there are none.
@@ -126,11 +126,19 @@ class CohortScores:
         return max(self.min_group, 2)
 
     def frame(self, method: str) -> pd.DataFrame:
-        """Return clinical columns and the covariate scores of the method, which come first."""
+        """Return clinical columns and, for covariates that they lack, scores of the method."""
         own = self.covariates.get(method)
         if own is None:
             return self.clinical
         return pd.concat([self.clinical.drop(columns=own.columns, errors="ignore"), own], axis=1)
+
+    def proxies(self, adjustment: Adjustment) -> dict[str, str]:
+        """Return the covariates that are scores, with the signature of each."""
+        return {
+            name: self.covariate_signatures[name]
+            for name in adjustment.covariates
+            if name in self.covariate_signatures
+        }
 
 
 @dataclass(frozen=True)
@@ -175,9 +183,7 @@ def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[pd.DataFra
         rows = member & block.scored
         yield from _crude(cohort, comparison, block, rows)
         for adjustment in comparison.adjustments:
-            own = block.keys.get_level_values(0).isin(
-                [cohort.covariate_signatures.get(name, "") for name in adjustment.covariates]
-            )
+            own = block.keys.get_level_values(0).isin(cohort.proxies(adjustment).values())
             if own.any():
                 yield _empty_adjusted(
                     cohort, comparison, adjustment, block.part(own), rows, OWN_COVARIATE
@@ -278,7 +284,7 @@ def _adjusted(
         return empty(notes.join(text, design.notes), used)
     return effect_rows(
         cohort, comparison, block.keys, fitted, "adjusted_g", adjustment=adjustment.name,
-        note=notes.join(design.notes, _low_coverage(cohort, adjustment)),
+        note=notes.join(design.notes, _proxy_notes(cohort, adjustment)),
         power_limit=_adjusted_limit(case, design),
         null_p=_null_p(
             cohort, block, fitted.estimate, used,
@@ -292,11 +298,11 @@ def _adjusted_limit(case: np.ndarray, design: Design) -> float:
     return power.detectable_g(int(case.sum()), int((~case).sum()), r2=r2)
 
 
-def _low_coverage(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
+def _proxy_notes(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
     return [
-        f"coverage of the covariate {name} is low"
-        for name in adjustment.covariates
-        if cohort.covariate_signatures.get(name, "") in cohort.signature_notes
+        f"covariate {name} is the score of {signature}"
+        + (", whose coverage is low" if signature in cohort.signature_notes else "")
+        for name, signature in cohort.proxies(adjustment).items()
     ]
 
 
