@@ -8,7 +8,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from cytostrat.errors import ScoringError
-from cytostrat.scoring.ranking import SHORT, for_blocks, rank_rows
+from cytostrat.scoring.ranking import SHORT, rank
 
 VALUES = {
     "continuous": lambda rng, n: rng.normal(size=n),
@@ -46,7 +46,7 @@ def test_ranks_equal_those_of_scipy(seed, n, kind, zeros, gaps, dtype, minimum):
     rows = rows.astype(dtype)
     wanted = np.stack([expected(row, "min" if minimum else "average") for row in rows])
     for stored in (rows, sparse.csr_matrix(rows)):
-        ranked = rank_rows(stored, tied=True)
+        ranked = rank(stored, tied=True)
         measured = ranked.ranks > 0
         lowest = np.where(measured, ranked.ranks - ranked.spread, 0)
         np.testing.assert_array_equal(lowest if minimum else ranked.ranks, wanted)
@@ -57,7 +57,7 @@ def test_a_sparse_row_may_be_unsorted_and_hold_duplicates_and_explicit_zeros():
     row = sparse.csr_matrix(
         (np.array([1.0, 0.0, 2.0, 3.0]), np.array([4, 1, 0, 4]), np.array([0, 4])), shape=(1, 6)
     )
-    ranks = rank_rows(row).ranks
+    ranks = rank(row).ranks
     np.testing.assert_array_equal(ranks[0], expected(np.array([2.0, 0, 0, 0, 4, 0]), "average"))
 
 
@@ -67,4 +67,4 @@ def test_an_infinite_value_names_its_sample(dtype, store):
     matrix = np.ones((70, 3), dtype=dtype)
     matrix[65, 1] = -np.inf
     with pytest.raises(ScoringError, match="Sample number 65"):
-        for_blocks(store(matrix), lambda block, start, stop: rank_rows(block), threads=2)
+        rank(store(matrix), threads=2)

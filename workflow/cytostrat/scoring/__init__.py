@@ -26,7 +26,7 @@ from cytostrat.scoring.chunks import gene_names, read_chunks
 from cytostrat.scoring.cytosig import Activity, cytosig
 from cytostrat.scoring.genelists import Sets, gene_lists
 from cytostrat.scoring.nulls import RandomSets, matched_sets, mean_expression
-from cytostrat.scoring.ranking import ROWS, Ranked, rank, rows_of
+from cytostrat.scoring.ranking import Ranked, rank
 from cytostrat.scoring.records import Method
 
 _SCORERS: dict[str, Callable[..., np.ndarray]] = {
@@ -241,18 +241,23 @@ def measured(matrix: Any, genes: Sequence[str], sets: Sets) -> pd.DataFrame:
     for number, owner in enumerate(owners):
         membership[lists.members[lists.indptr[number] : lists.indptr[number + 1]]] += owner
     total = np.broadcast_to(membership.sum(axis=0), (matrix.shape[0], len(lists.names))).copy()
-    for start in range(0, matrix.shape[0], ROWS):
-        block = rows_of(matrix, start, min(start + ROWS, matrix.shape[0]))
-        if isinstance(block, Ranked):
-            missing = block.ranks == 0
-        elif sparse.issparse(block):
-            missing = block.copy()
-            missing.data = np.isnan(missing.data)
-        else:
-            missing = np.isnan(block)
+    for start in range(0, matrix.shape[0], 256):
+        missing = _not_measured(matrix, start, start + 256)
         if missing.sum():
-            total[start : start + ROWS] -= missing.astype(np.int64) @ membership
+            total[start : start + 256] -= missing.astype(np.int64) @ membership
     return pd.DataFrame(total, columns=list(lists.names))
+
+
+def _not_measured(matrix: Any, start: int, stop: int) -> Any:
+    if isinstance(matrix, Ranked):
+        return matrix.ranks[start:stop] == 0
+    block = matrix[start:stop]
+    if not sparse.issparse(block):
+        return np.isnan(block)
+    gaps = np.isnan(block.data)
+    missing = block.astype(bool)
+    missing.data = gaps
+    return missing
 
 
 def percentile(scores: pd.DataFrame) -> pd.DataFrame:

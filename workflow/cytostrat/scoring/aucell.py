@@ -9,7 +9,7 @@ import numpy as np
 from cytostrat.errors import ScoringError
 from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
-from cytostrat.scoring.ranking import for_blocks, rank_rows
+from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method
 
 METHOD = Method(
@@ -111,8 +111,7 @@ def aucell(
         raise ScoringError(f"aucell needs a fraction above 0 and up to 1, not {fraction}.")
     out = np.empty((matrix.shape[0], len(lists.declared)))
 
-    def work(block: Any, start: int, stop: int) -> None:
-        ranked = rank_rows(block, tied=True)
+    def work(ranked: Ranked, start: int, stop: int) -> None:
         _areas(
             ranked.ranks,
             ranked.spread,
@@ -123,5 +122,5 @@ def aucell(
             out[start:stop],
         )
 
-    for_blocks(matrix, work, threads=threads)
+    for_ranked(matrix, work, tied=True, threads=threads)
     return lists.difference(out)

@@ -11,7 +11,7 @@ from cytostrat.errors import ScoringError
 from cytostrat.scoring.columns import SMALLEST_SD, for_genes, moments
 from cytostrat.scoring.compiled import compiled, compiled_reassociating
 from cytostrat.scoring.genelists import GeneLists
-from cytostrat.scoring.ranking import for_blocks, rank_rows
+from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method
 
 METHOD = Method(
@@ -245,8 +245,7 @@ def gsva(
     for_genes(matrix, np.arange(n_genes), smooth, method="gsva", threads=threads)
     scores = np.empty((n_samples, len(lists.declared)))
 
-    def walk(block: Any, start: int, stop: int) -> None:
-        ranked = rank_rows(block, tied=True)
+    def walk(ranked: Ranked, start: int, stop: int) -> None:
         _walks(
             ranked.ranks,
             ranked.spread,
@@ -256,5 +255,5 @@ def gsva(
             scores[start:stop],
         )
 
-    for_blocks(density, walk, threads=threads)
+    for_ranked(density, walk, tied=True, threads=threads)
     return lists.difference(scores)

@@ -16,7 +16,8 @@ the tied genes share), from which every other tie rule follows: the lowest rank,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -196,7 +197,7 @@ def _rank_dense_64(bits, ranks, spread, counts):
 
 
 @compiled
-def _rank_csr_32(indptr, indices, bits, ranks, spread, counts):
+def _rank_csr_32(indptr, indices, bits, first, ranks, spread, counts):
     n_genes = ranks.shape[1]
     a = np.empty(n_genes, np.uint64)
     b = np.empty(n_genes, np.uint64)
@@ -206,7 +207,7 @@ def _rank_csr_32(indptr, indices, bits, ranks, spread, counts):
         n = 0
         n_missing = 0
         before = -1
-        for i in range(indptr[row], indptr[row + 1]):
+        for i in range(indptr[first + row], indptr[first + row + 1]):
             gene = indices[i]
             if gene <= before:
                 return UNSORTED
@@ -226,16 +227,16 @@ def _rank_csr_32(indptr, indices, bits, ranks, spread, counts):
             n += 1
         if n:
             _radix(a, b, 0, n, hist)
-        _fill_csr(indptr, indices, row, a, n, n_missing, lower, False, ranks, spread, counts)
+        _fill_csr(row, a, n, n_missing, lower, False, ranks, spread, counts)
         if n_missing:
-            for i in range(indptr[row], indptr[row + 1]):
+            for i in range(indptr[first + row], indptr[first + row + 1]):
                 if bits[i] & np.uint32(0x7FFFFFFF) > np.uint32(0x7F800000):
                     ranks[row, indices[i]] = 0
     return FINITE
 
 
 @compiled
-def _rank_csr_64(indptr, indices, bits, ranks, spread, counts):
+def _rank_csr_64(indptr, indices, bits, first, ranks, spread, counts):
     n_genes = ranks.shape[1]
     a = np.empty(n_genes, np.uint64)
     b = np.empty(n_genes, np.uint64)
@@ -249,7 +250,7 @@ def _rank_csr_64(indptr, indices, bits, ranks, spread, counts):
         n = 0
         n_missing = 0
         before = -1
-        for i in range(indptr[row], indptr[row + 1]):
+        for i in range(indptr[first + row], indptr[first + row + 1]):
             gene = indices[i]
             if gene <= before:
                 return UNSORTED
@@ -270,16 +271,16 @@ def _rank_csr_64(indptr, indices, bits, ranks, spread, counts):
         if n:
             _radix(a, b, 0, n, hist)
             _order_lower(a, b, n, lower, hist)
-        _fill_csr(indptr, indices, row, a, n, n_missing, lower, True, ranks, spread, counts)
+        _fill_csr(row, a, n, n_missing, lower, True, ranks, spread, counts)
         if n_missing:
-            for i in range(indptr[row], indptr[row + 1]):
+            for i in range(indptr[first + row], indptr[first + row + 1]):
                 if bits[i] & ~sign > infinite:
                     ranks[row, indices[i]] = 0
     return FINITE
 
 
 @compiled
-def _fill_csr(indptr, indices, row, a, n, n_missing, lower, wide, ranks, spread, counts):
+def _fill_csr(row, a, n, n_missing, lower, wide, ranks, spread, counts):
     n_genes = ranks.shape[1]
     n_zero = n_genes - n - n_missing
     negative = 0
@@ -323,130 +324,143 @@ class Ranked:
         return Ranked(self.ranks[start:stop], spread, self.counts[start:stop])
 
 
-def rows_of(matrix: Any, start: int, stop: int) -> Any:
-    """Return rows as a C-ordered float array, as CSR or ranked, without copying if possible."""
-    if isinstance(matrix, Ranked):
-        return matrix.rows(start, stop)
-    block = matrix[start:stop]
-    block = block.tocsr() if sparse.issparse(block) else np.asarray(block)
-    if block.dtype not in (np.float32, np.float64):
-        block = block.astype(np.float64)
-    return block if sparse.issparse(block) else np.ascontiguousarray(block)
+class _Source:
+    """A matrix whose rows can be ranked into given arrays."""
 
+    def __init__(self, matrix: Any) -> None:
+        if sparse.issparse(matrix):
+            matrix = matrix.tocsr()
+            if matrix.dtype not in (np.float32, np.float64):
+                matrix = matrix.astype(np.float64)
+            self.indptr = matrix.indptr.astype(np.int64, copy=False)
+            self.indices = matrix.indices.astype(np.int32, copy=False)
+        self.matrix = matrix
 
-def rank_rows(block: Any, *, tied: bool = False) -> Ranked:
-    """Rank the genes within each row.
-
-    Parameters
-    ----------
-    block
-        Samples x genes, float32 or float64, C-ordered array or CSR; or ranked already.
-    tied
-        Find the spread of ties as well.
-
-    Raises
-    ------
-    InfiniteValueError
-        A value is infinite; it holds the row within the block.
-    ScoringError
-        The block is ranked already and its spreads were not kept.
-    """
-    if isinstance(block, Ranked):
-        if tied and block.ranks.size and not block.spread.size:
-            raise ScoringError("The ranking holds no spread of ties; rank again with tied=True.")
-        return block
-    ranks = np.empty(block.shape, dtype=np.int32)
-    spread = np.empty(block.shape if tied else (1, 0), dtype=np.int32)
-    counts = np.empty(block.shape[0], dtype=np.int64)
-    integer = np.uint32 if block.dtype == np.float32 else np.uint64
-    if sparse.issparse(block):
-        kernel = _rank_csr_32 if integer is np.uint32 else _rank_csr_64
-        status = _call_csr(kernel, block, integer, ranks, spread, counts)
-        if status == UNSORTED:
-            block = block.copy()
-            block.sum_duplicates()
-            status = _call_csr(kernel, block, integer, ranks, spread, counts)
-    else:
-        kernel = _rank_dense_32 if integer is np.uint32 else _rank_dense_64
-        status = kernel(block.view(integer), ranks, spread, counts)
-    if status != FINITE:
-        raise InfiniteValueError(int(status))
-    return Ranked(ranks, spread, counts)
+    def rank(
+        self, start: int, stop: int, ranks: np.ndarray, spread: np.ndarray, counts: np.ndarray
+    ) -> None:
+        """Rank some rows; raises InfiniteValueError with the row's number in the matrix."""
+        if sparse.issparse(self.matrix):
+            narrow = self.matrix.dtype == np.float32
+            kernel = _rank_csr_32 if narrow else _rank_csr_64
+            bits = self.matrix.data.view(np.uint32 if narrow else np.uint64)
+            status = kernel(self.indptr, self.indices, bits, start, ranks, spread, counts)
+            if status == UNSORTED:
+                rows = self.matrix[start:stop]
+                rows.sum_duplicates()
+                _Source(rows).rank(0, stop - start, ranks, spread, counts)
+                return
+        else:
+            block = np.asarray(self.matrix[start:stop])
+            if block.dtype not in (np.float32, np.float64):
+                block = block.astype(np.float64)
+            narrow = block.dtype == np.float32
+            kernel = _rank_dense_32 if narrow else _rank_dense_64
+            bits = np.ascontiguousarray(block).view(np.uint32 if narrow else np.uint64)
+            status = kernel(bits, ranks, spread, counts)
+        if status != FINITE:
+            raise ScoringError(
+                f"Sample number {start + status} (counted from 0) of the matrix holds an infinite "
+                "value; replace it by NaN where the gene was not measured."
+            )
 
 
 def rank(matrix: Any, *, tied: bool = False, threads: int = 1) -> Ranked:
     """Rank the genes within each sample once, for use by several scorers.
 
-    Needs 4 bytes per value of the matrix, 8 with `tied`. See `rank_rows`.
+    Parameters
+    ----------
+    matrix
+        Samples x genes, float32 or float64, dense or CSR. NaN: not measured, not ranked.
+    tied
+        Find the spread of ties as well (singscore, aucell).
+    threads
+        Number of threads.
+
+    Returns
+    -------
+    Ranked
+        4 bytes per value of the matrix, 8 with `tied`.
+
+    Raises
+    ------
+    ScoringError
+        A value is infinite, or `threads` is below one.
     """
     ranks = np.empty(matrix.shape, dtype=np.int32)
     spread = np.empty(matrix.shape if tied else (1, 0), dtype=np.int32)
     counts = np.empty(matrix.shape[0], dtype=np.int64)
+    source = _Source(matrix)
 
-    def work(block: Any, start: int, stop: int) -> None:
-        part = rank_rows(block, tied=tied)
-        ranks[start:stop] = part.ranks
-        counts[start:stop] = part.counts
-        if tied:
-            spread[start:stop] = part.spread
+    def work(start: int, stop: int) -> None:
+        part = spread[start:stop] if tied else spread
+        source.rank(start, stop, ranks[start:stop], part, counts[start:stop])
 
-    for_blocks(matrix, work, threads=threads)
+    for_rows(matrix.shape[0], work, threads=threads)
     return Ranked(ranks, spread, counts)
 
 
-class InfiniteValueError(ScoringError):
-    """A row holds an infinite value; ``row`` is its number within the block."""
+def for_ranked(
+    matrix: Any,
+    work: Callable[[Ranked, int, int], None],
+    *,
+    tied: bool = False,
+    threads: int = 1,
+) -> None:
+    """Rank `ROWS` samples at a time and call ``work(ranked, start, stop)`` for them.
 
-    def __init__(self, row: int) -> None:
-        super().__init__(f"Row {row} holds an infinite value.")
-        self.row = row
+    Each thread ranks into arrays of its own, again and again: memory does not grow with the
+    number of samples. `ranked` is valid during the call only.
+
+    Raises
+    ------
+    ScoringError
+        A value is infinite, `threads` is below one, or the matrix is ranked already and the
+        spreads of its ties were not kept.
+    """
+    if isinstance(matrix, Ranked):
+        if tied and matrix.ranks.size and not matrix.spread.size:
+            raise ScoringError("The ranking holds no spread of ties; rank again with tied=True.")
+        for_rows(
+            matrix.shape[0],
+            lambda start, stop: work(matrix.rows(start, stop), start, stop),
+            threads=threads,
+        )
+        return
+    n_genes = matrix.shape[1]
+    source = _Source(matrix)
+    own = threading.local()
+
+    def one(start: int, stop: int) -> None:
+        if not hasattr(own, "ranks"):
+            own.ranks = np.empty((ROWS, n_genes), dtype=np.int32)
+            own.spread = np.empty((ROWS, n_genes) if tied else (1, 0), dtype=np.int32)
+            own.counts = np.empty(ROWS, dtype=np.int64)
+        whole = Ranked(own.ranks, own.spread, own.counts)
+        part = whole.rows(0, stop - start)
+        source.rank(start, stop, part.ranks, part.spread, part.counts)
+        work(part, start, stop)
+
+    for_rows(matrix.shape[0], one, threads=threads)
 
 
-def _call_csr(
-    kernel: Callable,
-    block: Any,
-    integer: Any,
-    ranks: np.ndarray,
-    spread: np.ndarray,
-    counts: np.ndarray,
-) -> int:
-    indptr = block.indptr.astype(np.int64, copy=False)
-    indices = block.indices.astype(np.int32, copy=False)
-    return kernel(indptr, indices, block.data.view(integer), ranks, spread, counts)
-
-
-def _blocks(n_rows: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + ROWS, n_rows)) for start in range(0, n_rows, ROWS))
-
-
-def for_blocks(matrix: Any, work: Callable[[Any, int, int], None], *, threads: int) -> None:
-    """Call ``work(block, start, stop)`` for all rows, `ROWS` at a time, on several threads.
+def for_rows(n_rows: int, work: Callable[[int, int], None], *, threads: int) -> None:
+    """Call ``work(start, stop)`` for all rows, `ROWS` at a time, on several threads.
 
     A row's result depends on that row alone, hence not on the number of threads.
 
     Raises
     ------
     ScoringError
-        A value is infinite (names the row of the whole matrix), or `threads` is below one.
+        `threads` is below one.
     """
     if threads < 1:
         raise ScoringError(f"threads is {threads}; give the number of threads, 1 or more.")
-
-    def one(span: tuple[int, int]) -> None:
-        start, stop = span
-        try:
-            work(rows_of(matrix, start, stop), start, stop)
-        except InfiniteValueError as error:
-            raise ScoringError(
-                f"Sample number {start + error.row} (counted from 0) of the matrix holds an "
-                "infinite value; replace it by NaN where the gene was not measured."
-            ) from error
-
-    spans = _blocks(matrix.shape[0])
+    starts = range(0, n_rows, ROWS)
     if threads == 1:
-        for span in spans:
-            one(span)
+        for start in starts:
+            work(start, min(start + ROWS, n_rows))
         return
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(one, spans):
+        for _ in pool.map(lambda start: work(start, min(start + ROWS, n_rows)), starts):
             pass

@@ -10,7 +10,7 @@ import numpy as np
 from cytostrat.errors import ScoringError
 from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
-from cytostrat.scoring.ranking import for_blocks, rank_rows
+from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method
 
 METHOD = Method(
@@ -145,8 +145,7 @@ def singscore(
     out = np.empty((matrix.shape[0], len(lists.declared)))
     folded = np.isin(np.arange(out.shape[1]), lists.up[either])
 
-    def work(block: Any, start: int, stop: int) -> None:
-        ranked = rank_rows(block, tied=ties == "min")
+    def work(ranked: Ranked, start: int, stop: int) -> None:
         _mean_ranks(
             ranked.ranks,
             ranked.spread,
@@ -158,6 +157,6 @@ def singscore(
             out[start:stop],
         )
 
-    for_blocks(matrix, work, threads=threads)
+    for_ranked(matrix, work, tied=ties == "min", threads=threads)
     up = lists.side(out, lists.up, absent=0.5) - np.where(either, 0.0, 0.5)
     return up + (0.5 - lists.side(out, lists.down, absent=0.5))

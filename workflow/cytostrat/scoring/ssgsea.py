@@ -8,7 +8,7 @@ import numpy as np
 
 from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
-from cytostrat.scoring.ranking import for_blocks, rank_rows
+from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method
 
 METHOD = Method(
@@ -128,9 +128,8 @@ def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0
     power = (np.arange(2 * n_genes + 1) / 2.0) ** weight
     power[0] = 0.0
 
-    def work(block: Any, start: int, stop: int) -> None:
-        ranked = rank_rows(block)
+    def work(ranked: Ranked, start: int, stop: int) -> None:
         _scores(ranked.ranks, ranked.counts, lists.indptr, lists.members, power, out[start:stop])
 
-    for_blocks(matrix, work, threads=threads)
+    for_ranked(matrix, work, threads=threads)
     return lists.difference(out)

@@ -9,7 +9,7 @@ import numpy as np
 from cytostrat.errors import ScoringError
 from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
-from cytostrat.scoring.ranking import for_blocks, rank_rows
+from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method
 
 METHOD = Method(
@@ -120,8 +120,7 @@ def ucell(
     sums = np.empty((n_cells, len(lists.declared)))
     present = np.empty(sums.shape, dtype=np.int32)
 
-    def work(block: Any, start: int, stop: int) -> None:
-        ranked = rank_rows(block)
+    def work(ranked: Ranked, start: int, stop: int) -> None:
         _capped_sums(
             ranked.ranks,
             ranked.counts,
@@ -132,7 +131,7 @@ def ucell(
             present[start:stop],
         )
 
-    for_blocks(matrix, work, threads=threads)
+    for_ranked(matrix, work, threads=threads)
     measured = present > 0
     if missing == "impute":
         sums += cap * (lists.declared - present)

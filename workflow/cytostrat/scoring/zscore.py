@@ -9,7 +9,7 @@ import numpy as np
 from cytostrat.scoring.columns import SMALLEST_SD, for_genes, moments
 from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
-from cytostrat.scoring.ranking import for_blocks
+from cytostrat.scoring.ranking import for_rows
 from cytostrat.scoring.records import Method
 
 METHOD = Method(
@@ -97,10 +97,11 @@ def zscore(matrix: Any, lists: GeneLists, *, threads: int = 1) -> np.ndarray:
     numbers = np.empty(totals.shape)
     members = members.astype(np.int32)
 
-    def add(block: np.ndarray, start: int, stop: int) -> None:
-        _sums(block, lists.indptr, members, totals[start:stop], numbers[start:stop])
+    def add(start: int, stop: int) -> None:
+        rows = slice(start, stop)
+        _sums(standardised[rows], lists.indptr, members, totals[rows], numbers[rows])
 
-    for_blocks(standardised, add, threads=threads)
+    for_rows(n_samples, add, threads=threads)
     totals[numbers == 0] = np.nan
     number = lists.side(numbers, lists.up) + lists.side(numbers, lists.down)
     with np.errstate(invalid="ignore"):
