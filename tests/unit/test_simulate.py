@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytostrat import cohortfile, simulate
+from cytostrat import cohortfile, readers, simulate, tables
 from cytostrat.errors import InputError
 from cytostrat.genes import map_ids, read_index
 from cytostrat.signatures import read_signatures
@@ -39,6 +39,10 @@ def cohorts(genes, signatures):
     return {
         name: simulate.simulate_cohort(name, seed=SEED, genes=genes, signatures=signatures, n=N)
         for name in BULK
+    } | {
+        "demo_cells": simulate.simulate_cohort(
+            "demo_cells", seed=SEED, genes=genes, signatures=signatures, n=4
+        )
     }
 
 
@@ -60,6 +64,10 @@ def test_the_order_of_genes_and_signatures_moves_no_byte(genes, signatures, coho
         "demo_array", seed=SEED, genes=shuffled, signatures=reversed_sets, n=N
     )
     assert again.files() == cohorts["demo_array"].files()
+    again = simulate.simulate_cohort(
+        "demo_cells", seed=SEED, genes=shuffled, signatures=reversed_sets, n=4
+    )
+    assert again.files() == cohorts["demo_cells"].files()
 
 
 def test_another_seed_gives_other_patients(genes, signatures, cohorts):
@@ -160,7 +168,7 @@ def test_the_registry_holds_normal_metastatic_second_and_badly_named_samples(coh
     assert set(cohort.latents["sample"]) == {name.strip() for name in names}
 
 
-@pytest.mark.parametrize("name", BULK)
+@pytest.mark.parametrize("name", [*BULK, "demo_cells"])
 def test_the_cohort_file_names_the_files_and_columns_that_are_written(repository, cohorts, name):
     spec = cohortfile.load(repository / f"config/cohorts/{name}.yaml", environ={})
     files = cohorts[name].files()
@@ -185,6 +193,24 @@ def test_the_cohort_file_names_the_files_and_columns_that_are_written(repository
         assert {endpoint["time"], endpoint["event"]} <= set(columns)
 
 
+def test_the_archive_of_cells_is_what_its_reader_expects(repository, cohorts, tmp_path):
+    cohort = cohorts["demo_cells"]
+    path = tmp_path / "expression.tar.gz"
+    tables.write_bytes(path, cohort.files()[path.name])
+    spec = cohortfile.load(repository / "config/cohorts/demo_cells.yaml", environ={})
+    read = readers.read_expression({"expression": path}, spec)
+    named = cohort.clinical["cells.csv"].frame
+    assert list(read.samples) == list(named["cell"])
+    assert set(named["orig.ident"]) == set(cohort.clinical["patients.csv"].frame["patient"])
+    total = np.asarray(read.values.sum(axis=1)).ravel()
+    assert total.min() > 0
+    assert 1500 < np.median(total) < 3000
+    assert read.values.nnz / np.prod(read.values.shape) < 0.3
+    sick = [gene.startswith("MT-") for gene in read.genes]
+    share = np.asarray(read.values[:, sick].sum(axis=1)).ravel() / total
+    assert 0.01 < (share > 0.25).mean() < 0.08
+
+
 def test_files_are_text_that_pandas_reads_back(cohorts):
     for cohort in cohorts.values():
         content = cohort.files()
@@ -192,6 +218,7 @@ def test_files_are_text_that_pandas_reads_back(cohorts):
         assert list(back.columns) == list(truth.COLUMNS)
         key = ["name", "question", "stratum", "endpoint", "contrast", "adjustment", "scale"]
         assert not back.duplicated(key).any()
+        assert (back["cohort"] == cohort.name).all()
         assert len(gzip.compress(content["latents.tsv"])) > 0
 
 

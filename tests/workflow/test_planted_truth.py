@@ -20,6 +20,7 @@ import pytest
 from scipy import stats
 
 from cytostrat import (
+    cells,
     cohortfile,
     contrast,
     harmonise,
@@ -290,6 +291,78 @@ def test_the_panel_of_1998_moves_in_responders_as_planted(trial):
     whole = between.loc["IFNG - mean(IL1B, IL6, IL2RA)"]
     assert whole["low"] > 0.8
     assert whole["estimate"] == between["estimate"].max()
+
+
+@pytest.fixture(scope="module")
+def single_cells(repository, pipeline, tmp_path_factory):
+    """Effects rows of the simulated cells, patients as the unit, beside their truth."""
+    cohort = simulate.simulate_cohort(
+        "demo_cells", seed=SEED, genes=pipeline.genes, signatures=pipeline.all
+    )
+    name, harmonised = cohort.name, pipeline.from_files(cohort, tmp_path_factory.mktemp("cells"))
+    genes, patients = list(harmonised.var_names), list(harmonised.obs["patient"])
+    quality = cells.check_cells(
+        harmonised.layers["counts"], genes, patients, cohort=name, doublets=False
+    )
+    sound = harmonised[quality.keep]
+    patients = list(sound.obs["patient"])
+    celltypes = cells.read_celltypes(repository / "resources/celltypes.tsv")
+    types = list(cells.map_labels(sound.obs[["cell_type"]], celltypes)[0]["cell_type"])
+    counts = sound.layers["counts"]
+    features = pd.DataFrame(
+        sound[:, ["IL1B", "TGFB1"]].layers["counts"].toarray(), columns=["IL1B", "TGFB1"]
+    )
+    sources = cells.describe_sources(
+        features, pd.DataFrame(), counts.sum(axis=1).A1, patients, types, cohort=name
+    )
+    sums = cells.large_enough(cells.pseudobulk(counts, genes, patients, types))
+    scores = cells.score_pseudobulk(sums, pipeline.signatures, cohort=name, methods=["ssgsea"])
+    values = cells.patient_values(sums, scores, features=["IL1B", "TGFB1"])
+    her2 = dict(zip(harmonised.obs["patient"], harmonised.obs["her2"], strict=True))
+    found = tables.EFFECTS.concat(
+        [
+            cells.source_effects(sources, cohort=name),
+            cells.her2_effects(values, her2, cohort=name),
+            cells.coupling_effects(values, cohort=name, tumour=["TGFB1"]),
+        ]
+    )
+    truth = cohort.truth.rename(columns={"name": "signature"})
+    rows = found.merge(truth, on=["cohort", *KEY])
+    assert set(rows["question"]) == {"cell_source", "cell_her2", "cell_coupling"}
+    return rows
+
+
+def test_il1b_is_found_in_myeloid_cells(single_cells):
+    rows = single_cells.query("question == 'cell_source'")
+    inside = rows["low"].le(rows["realised"]) & rows["realised"].le(rows["high"])
+    assert inside.mean() > 0.85
+    il1b = rows[rows["signature"] == "IL1B"].pivot(
+        index="stratum", columns="endpoint", values="estimate"
+    )
+    assert len(il1b) == 6
+    assert (il1b.idxmax() == "myeloid").all()
+    assert il1b.loc["myeloid", "share of total"] > 0.7
+
+
+def test_coupling_of_tumour_tgfb1_and_myeloid_il1b_is_found_over_patients(single_cells):
+    row = single_cells.query("question == 'cell_coupling'").squeeze()
+    assert row["n_x"] == 8
+    assert row["low"] > 0
+    assert row["low"] < row["realised"] < row["high"]
+
+
+def test_interferon_differs_by_her2_in_cells_and_il1_does_not(single_cells):
+    rows = single_cells.query("question == 'cell_her2'").set_index(["signature", "stratum"])
+    large = rows[rows.index.get_level_values("stratum").isin(["epithelial tumour", "T", "myeloid"])]
+    assert large["estimate"].notna().all()
+    covered = large["low"].lt(large["realised"]) & large["realised"].lt(large["high"])
+    assert covered.mean() > 0.9
+    for name in ("HALLMARK_INTERFERON_ALPHA_RESPONSE", "HECKER_IFNB1_TARGETS"):
+        for lineage in ("epithelial tumour", "T"):
+            assert rows.loc[(name, lineage), "low"] > 0
+    for name in IL1:
+        row = rows.loc[(name, "epithelial tumour")]
+        assert row["low"] < 0 < row["high"]
 
 
 def many_cohorts(pipeline, *, n_cohorts, size, n_genes=0, **planted):

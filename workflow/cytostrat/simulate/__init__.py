@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cytostrat.errors import InputError
-from cytostrat.simulate import bulk, paired
+from cytostrat.simulate import bulk, cells, paired
 from cytostrat.simulate.bulk import DESIGNS, Design, SimulatedCohort
 from cytostrat.simulate.factors import AXES, NONE, PLANTED, Effects
 from cytostrat.simulate.paired import NO_COURSE, PLANTED_COURSE, Course
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cytostrat.signatures import Signature
 
-COHORTS = (*DESIGNS, paired.NAME)
+COHORTS = (*DESIGNS, paired.NAME, cells.NAME)
 
 __all__ = [
     "AXES",
@@ -61,8 +61,8 @@ def simulate_cohort(
     signatures
         Sets whose genes are simulated.
     choices
-        Further keywords of `bulk.simulate` or `paired.simulate`: ``n``, ``n_genes``, and what
-        is planted.
+        Further keywords of `bulk.simulate`, `paired.simulate` or `cells.simulate`: ``n``,
+        ``n_genes``, and what is planted.
 
     Raises
     ------
@@ -74,4 +74,6 @@ def simulate_cohort(
         return bulk.simulate(DESIGNS[name], **common, **choices)
     if name == paired.NAME:
         return paired.simulate(**common, **choices)
+    if name == cells.NAME:
+        return cells.simulate(**common, **choices)
     raise InputError(f"No simulated cohort is called {name!r}: choose {', '.join(COHORTS)}.")

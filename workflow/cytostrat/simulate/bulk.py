@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cytostrat.signatures import Signature
 
 N_GENES = 9000
-N_POPULATION = 100_000
+N_POPULATION = 50_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class SimulatedCohort:
     """
 
     name: str
-    expression: dialects.TextTable
+    expression: dialects.TextTable | dialects.Archive
     clinical: Mapping[str, dialects.TextTable]
     truth: pd.DataFrame
     latents: pd.DataFrame = field(repr=False)
@@ -93,8 +93,7 @@ class SimulatedCohort:
     def files(self) -> dict[str, bytes]:
         """Return file name to content; ``.gz`` names are to be compressed by the writer."""
         plain = {"truth.tsv": self.truth, "latents.tsv": self.latents}
-        suffix = "csv" if self.expression.separator == "," else "tsv"
-        out = {f"expression.{suffix}.gz": self.expression.encode()}
+        out = {f"expression.{self.expression.suffix}.gz": self.expression.encode()}
         out |= {name: table.encode() for name, table in self.clinical.items()}
         for name, frame in plain.items():
             text = frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g")

@@ -6,12 +6,15 @@ line ends that one kind of archive uses, so that the demo cohort files show the 
 
 from __future__ import annotations
 
+import io
+import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from cytostrat.simulate.expression import GeneModel, names
+from cytostrat.simulate.expression import GeneModel, claims, names
 
 DAYS_PER_MONTH = 30.4375
 
@@ -40,6 +43,11 @@ class TextTable:
     preamble: tuple[str, ...] = ()
     decimals: int | None = None
 
+    @property
+    def suffix(self) -> str:
+        """Usual ending of the file's name."""
+        return "csv" if self.separator == "," else "tsv"
+
     def encode(self) -> bytes:
         """Return the file's bytes."""
         head = "".join(line + self.line_end for line in self.preamble)
@@ -50,6 +58,30 @@ class TextTable:
             float_format=None if self.decimals is None else f"%.{self.decimals}f",
         )
         return (head + text).encode()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Files that are handed out as one tar archive.
+
+    Parameters
+    ----------
+    members
+        Name inside the archive to content.
+    """
+
+    members: Mapping[str, bytes]
+    suffix: str = "tar"
+
+    def encode(self) -> bytes:
+        """Return the archive's bytes: no time, owner or order but that of the members."""
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for name, content in self.members.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        return out.getvalue()
 
 
 def _mapped(values: pd.Series, **codes: str) -> pd.Series:
@@ -239,13 +271,14 @@ def dated_symbols(
     chance = rng.random(len(symbols))
     out = symbols.copy()
     used: set[str] = set()
+    owners = claims(model.table)
     for row, item in enumerate(model.genes.itertuples(index=True)):
         previous, alias = names(item.previous), names(item.alias)
-        own = [name for name in (*previous, *alias) if model.owners[name] == {symbols[row]}]
+        own = [name for name in (*previous, *alias) if owners[name] == {symbols[row]}]
         claimed = [
             name
             for name in alias
-            if len(model.owners[name]) > 1 and name not in model.approved and name not in used
+            if len(owners[name]) > 1 and name not in model.table.index and name not in used
         ]
         if plain[row] and claimed and len(used) < n_ambiguous:
             out[row] = claimed[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,10 +66,8 @@ class GeneModel:
         Standard deviation of the independent part per gene, log2 units.
     background
         Genes x unnamed factors.
-    owners
-        Previous symbol or alias to the approved symbols that claim it, over the whole table.
-    approved
-        All approved symbols of the table, simulated or not.
+    table
+        The whole gene table, indexed by approved symbol.
     """
 
     genes: pd.DataFrame
@@ -77,8 +75,7 @@ class GeneModel:
     mean: np.ndarray
     noise: np.ndarray
     background: np.ndarray
-    owners: Mapping[str, frozenset[str]]
-    approved: frozenset[str]
+    table: pd.DataFrame
 
 
 def names(text: object) -> list[str]:
@@ -114,6 +111,7 @@ def gene_model(
     *,
     seed: int,
     n_genes: int,
+    further: Iterable[str] = (),
 ) -> GeneModel:
     """Choose the genes and draw their loadings; cohorts of one seed share the result.
 
@@ -128,6 +126,8 @@ def gene_model(
         Seed of the simulation.
     n_genes
         Number of genes; more where the signatures alone hold more.
+    further
+        Genes that are to be there besides.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def gene_model(
     rng = generator(seed, "genes")
 
     wanted = {gene for item in signatures.values() for gene in (*item.up, *item.down)}
-    wanted |= set(NAMED_GENES)
+    wanted |= {*NAMED_GENES, *further}
     in_sets = table.index.isin(sorted(wanted))
     whole = table["ensembl"].ne("") & table["entrez"].ne("") & table["band"].ne("")
     n_fill = max(0, n_genes - int(in_sets.sum()))
@@ -169,18 +169,17 @@ def gene_model(
         mean[chosen.index == gene] = level
     noise = rng.uniform(0.45, 1.1, size)
     background = rng.normal(0.0, 0.22, (size, N_NUISANCE))
-    return GeneModel(
-        chosen, loadings, mean, noise, background, _owners(table), frozenset(table.index)
-    )
+    return GeneModel(chosen, loadings, mean, noise, background, table)
 
 
-def _owners(table: pd.DataFrame) -> dict[str, frozenset[str]]:
-    owners: dict[str, set[str]] = {symbol: {symbol} for symbol in table.index}
+def claims(table: pd.DataFrame) -> dict[str, set[str]]:
+    """Return every symbol, previous symbol and alias with the approved symbols that claim it."""
+    out: dict[str, set[str]] = {symbol: {symbol} for symbol in table.index}
     for column in ("previous", "alias"):
         for symbol, cell in zip(table.index, table[column], strict=True):
             for name in names(cell):
-                owners.setdefault(name, set()).add(symbol)
-    return {name: frozenset(found) for name, found in owners.items()}
+                out.setdefault(name, set()).add(symbol)
+    return out
 
 
 def _loadings(

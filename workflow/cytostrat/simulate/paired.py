@@ -202,7 +202,7 @@ def _panel_log2(rng: np.random.Generator, model: expression.GeneModel, trial: _T
     keep = model.genes.index.isin(PANEL)
     part = expression.GeneModel(
         model.genes[keep], model.loadings[keep], model.mean[keep], model.noise[keep],
-        model.background[keep], {}, frozenset(),
+        model.background[keep], model.table,
     )  # fmt: skip
     return _log2(rng, part, trial)
 

@@ -28,7 +28,7 @@ from cytostrat.simulate.factors import AXES
 if TYPE_CHECKING:
     from cytostrat.signatures import Signature
 
-N_SURVIVAL = 12_000
+N_SURVIVAL = 8_000
 COLUMNS = (
     "cohort", "level", "name", "question", "stratum", "endpoint", "contrast", "adjustment",
     "scale", "planted", "realised", "within_sd", "n", "n_case",
