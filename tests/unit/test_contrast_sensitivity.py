@@ -227,9 +227,14 @@ def test_random_sets_give_the_share_that_is_at_least_as_strong(planted):
     clinical, values, _ = planted
     rng = np.random.default_rng(8)
     null = rng.normal(size=(600, 199))
-    effects = _contrast(
-        clinical, values, null_scores=lambda name, _: null if name == "real" else None
-    )
+    asked = []
+
+    def null_scores(name, method):
+        asked.append((name, method))
+        return null if name == "real" else None
+
+    effects = _contrast(clinical, values, null_scores=null_scores)
+    assert len(asked) == len(set(asked)) == len(NAMES)
     rows = pick(effects, question="her2", stratum="all", scale="hedges_g")
     known = clinical["her2"].isin(["positive", "negative"]).to_numpy()
     case = (clinical["her2"] == "positive").to_numpy()[known]

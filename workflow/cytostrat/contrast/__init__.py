@@ -48,6 +48,7 @@ from cytostrat.contrast.rows import (
     compare,
     effect_rows,
     nothing,
+    with_null_p,
 )
 from cytostrat.contrast.sensitivity import permuted_effects, sensitivity_effects
 from cytostrat.signatures import Signature
@@ -120,7 +121,7 @@ def contrast_effects(
         Name to ``column``, ``case`` and ``control`` (lists of values) of further contrasts.
     null_scores
         (signature, method) to the scores of matched random sets, samples (as in `clinical`) x
-        sets, or None; fills ``null_p`` of g and the adjusted effects.
+        sets, or None; fills ``null_p`` of g and the adjusted effects. Asked once for each.
 
     Returns
     -------
@@ -136,7 +137,7 @@ def contrast_effects(
     shared = cohort_scores(
         clinical, scores, coverage, list(signatures),
         cohort=cohort, sampling=sampling, min_group=min_group,
-        covariate_signatures=covariate_signatures, null_scores=null_scores,
+        covariate_signatures=covariate_signatures,
     )  # fmt: skip
     primary = Adjustment.of(adjustment)
     further = [Adjustment.of(covariates) for covariates in further_adjustments]
@@ -150,8 +151,8 @@ def contrast_effects(
             for name, group in (groups or {}).items()
         ),
     )
-    frames = [rows for comparison in comparisons for rows in compare(shared, comparison)]
-    return tables.EFFECTS.concat([*frames, *_cells(shared)])
+    results = [found for comparison in comparisons for found in compare(shared, comparison)]
+    return tables.EFFECTS.concat([*with_null_p(results, null_scores), *_cells(shared)])
 
 
 def _cells(cohort: CohortScores) -> Iterator[pd.DataFrame]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cytostrat.contrast.rows import CohortScores
 from cytostrat.stats import notes
-from cytostrat.stats.score_columns import NullScores, score_columns, signature_notes
+from cytostrat.stats.score_columns import score_columns, signature_notes
 
 
 def cohort_scores(
@@ -21,7 +21,6 @@ def cohort_scores(
     sampling: Mapping[str, object] | None = None,
     min_group: int = 5,
     covariate_signatures: Mapping[str, str] | None = None,
-    null_scores: NullScores | None = None,
 ) -> CohortScores:
     """Return the shared part; parameters as in `cytostrat.contrast.contrast_effects`."""
     named = {
@@ -49,5 +48,4 @@ def cohort_scores(
         crude_note=notes.CASE_CONTROL if design == "case_control" else "",
         covariates=covariates if named else {},
         covariate_signatures=named,
-        null_scores=null_scores,
     )

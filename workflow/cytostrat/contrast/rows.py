@@ -105,9 +105,6 @@ class CohortScores:
         Method to a frame samples x covariate names, made from scores of that method.
     covariate_signatures
         Covariate name to the signature it is the score of; none that the clinic has measured.
-    null_scores
-        (signature, method) to scores of matched random sets, samples x sets, rows as in
-        `clinical`; None where there are none.
     """
 
     name: str
@@ -118,7 +115,6 @@ class CohortScores:
     crude_note: str = ""
     covariates: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     covariate_signatures: Mapping[str, str] = field(default_factory=dict)
-    null_scores: NullScores | None = None
 
     @property
     def fewest(self) -> int:
@@ -139,6 +135,26 @@ class CohortScores:
             for name in adjustment.covariates
             if name in self.covariate_signatures
         }
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Effects rows and how to repeat their estimate for random sets.
+
+    Parameters
+    ----------
+    frame
+        Effects rows, one per signature of one method.
+    estimator
+        Takes scores, samples used x sets, and returns one estimate per set; None where the rows
+        have no null.
+    used
+        Shape (samples,), True where the estimate used the sample.
+    """
+
+    frame: pd.DataFrame
+    estimator: Callable[[np.ndarray], np.ndarray] | None = None
+    used: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +192,7 @@ def blocks(values: pd.DataFrame) -> Iterator[Block]:
             yield Block(method, chosen.columns[columns], scored, numbers[:, columns])
 
 
-def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[pd.DataFrame]:
+def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[Estimated]:
     """Yield the crude and adjusted Effects rows of one comparison."""
     member = comparison.case.notna().to_numpy()
     for block in blocks(cohort.values):
@@ -185,9 +201,8 @@ def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[pd.DataFra
         for adjustment in comparison.adjustments:
             own = block.keys.get_level_values(0).isin(cohort.proxies(adjustment).values())
             if own.any():
-                yield _empty_adjusted(
-                    cohort, comparison, adjustment, block.part(own), rows, OWN_COVARIATE
-                )
+                part = block.part(own)
+                yield _empty_adjusted(cohort, comparison, adjustment, part, rows, OWN_COVARIATE)
             if not own.all():
                 yield _adjusted(cohort, comparison, adjustment, block.part(~own), rows)
 
@@ -208,32 +223,31 @@ def _too_small(cohort: CohortScores, comparison: Comparison, block: Block, case:
 
 def _crude(
     cohort: CohortScores, comparison: Comparison, block: Block, rows: np.ndarray
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[Estimated]:
     case, values = _case(comparison, rows), block.values[rows]
     small = _too_small(cohort, comparison, block, case)
     if small:
         empty = nothing(len(block.keys), case)
         for scale in ("hedges_g", "auc") if comparison.with_auc else ("hedges_g",):
-            yield effect_rows(cohort, comparison, block.keys, empty, scale, note=small)
+            yield Estimated(effect_rows(cohort, comparison, block.keys, empty, scale, note=small))
         return
     n1, n0 = int(case.sum()), int((~case).sum())
     g, area = hedges_g(values, case), auc(values, case)
     flat = np.isnan(g.estimate)
-    yield effect_rows(
+    frame = effect_rows(
         cohort, comparison, block.keys, g, "hedges_g",
         p=np.where(flat, np.nan, area.p),
         note=np.where(flat, "not estimated: the score does not vary inside the groups", ""),
         power_limit=power.detectable_g(n1, n0),
-        null_p=_null_p(
-            cohort, block, g.estimate, rows, lambda null: g_estimate(null, case)
-        ),
     )  # fmt: skip
+    yield Estimated(frame, lambda null: g_estimate(null, case), rows)
     if comparison.with_auc:
         separated = np.where(np.isin(area.estimate, (0.0, 1.0)), SEPARATION_NOTE, "")
-        yield effect_rows(
+        frame = effect_rows(
             cohort, comparison, block.keys, area, "auc", note=separated,
             power_limit=power.detectable_auc(n1, n0),
         )  # fmt: skip
+        yield Estimated(frame)
 
 
 def _empty_adjusted(
@@ -243,11 +257,12 @@ def _empty_adjusted(
     block: Block,
     rows: np.ndarray,
     note: str,
-) -> pd.DataFrame:
-    return effect_rows(
+) -> Estimated:
+    frame = effect_rows(
         cohort, comparison, block.keys, nothing(len(block.keys), _case(comparison, rows)),
         "adjusted_g", adjustment=adjustment.name, note=note,
     )  # fmt: skip
+    return Estimated(frame)
 
 
 def _adjusted(
@@ -256,8 +271,8 @@ def _adjusted(
     adjustment: Adjustment,
     block: Block,
     rows: np.ndarray,
-) -> pd.DataFrame:
-    def empty(note: str, used: np.ndarray) -> pd.DataFrame:
+) -> Estimated:
+    def empty(note: str, used: np.ndarray) -> Estimated:
         return _empty_adjusted(cohort, comparison, adjustment, block, used, note)
 
     small = _too_small(cohort, comparison, block, _case(comparison, rows))
@@ -282,15 +297,12 @@ def _adjusted(
     except EstimationError:
         text = "not estimated: the covariates repeat each other or the groups"
         return empty(notes.join(text, design.notes), used)
-    return effect_rows(
+    frame = effect_rows(
         cohort, comparison, block.keys, fitted, "adjusted_g", adjustment=adjustment.name,
         note=notes.join(design.notes, _proxy_notes(cohort, adjustment)),
         power_limit=_adjusted_limit(case, design),
-        null_p=_null_p(
-            cohort, block, fitted.estimate, used,
-            lambda null: adjusted_estimate(null, case, covariates),
-        ),
     )  # fmt: skip
+    return Estimated(frame, lambda null: adjusted_estimate(null, case, covariates), used)
 
 
 def _adjusted_limit(case: np.ndarray, design: Design) -> float:
@@ -306,22 +318,33 @@ def _proxy_notes(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
     ]
 
 
-def _null_p(
-    cohort: CohortScores,
-    block: Block,
-    estimate: np.ndarray,
-    rows: np.ndarray,
-    estimator: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Return the empirical p of each column against the random sets matched to it."""
-    out = np.full(len(block.keys), np.nan)
-    if cohort.null_scores is None:
-        return out
-    for column, (signature, method) in enumerate(block.keys):
-        null = cohort.null_scores(signature, method)
-        if null is not None and np.isfinite(estimate[column]):
-            out[column] = empirical_p(estimate[column], estimator(null[rows]))
-    return out
+def with_null_p(results: Sequence[Estimated], null_scores: NullScores | None) -> list[pd.DataFrame]:
+    """Return the frames with ``null_p`` filled where random sets exist.
+
+    The random sets of a signature and method are asked for once and serve all rows.
+    """
+    if null_scores is None:
+        return [result.frame for result in results]
+    found = [result.frame["null_p"].to_numpy(dtype=float).copy() for result in results]
+    wanted: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for number, result in enumerate(results):
+        if result.estimator is None:
+            continue
+        rows = zip(result.frame["signature"], result.frame["method"], strict=True)
+        for place, key in enumerate(rows):
+            if np.isfinite(result.frame["estimate"].iloc[place]):
+                wanted.setdefault(key, []).append((number, place))
+    for key, places in wanted.items():
+        null = null_scores(*key)
+        if null is None:
+            continue
+        for number, place in places:
+            result = results[number]
+            observed = result.frame["estimate"].iloc[place]
+            found[number][place] = empirical_p(observed, result.estimator(null[result.used]))
+    return [
+        result.frame.assign(null_p=null_p) for result, null_p in zip(results, found, strict=True)
+    ]
 
 
 def nothing(columns: int, case: np.ndarray) -> Estimates:
@@ -343,7 +366,6 @@ def effect_rows(
     adjustment: str = "none",
     p: np.ndarray | None = None,
     power_limit: float = np.nan,
-    null_p: np.ndarray | float = np.nan,
     note: str | np.ndarray = "",
 ) -> pd.DataFrame:
     """Return one Effects row per column of `keys`, with all notes that belong to it."""
@@ -374,7 +396,7 @@ def effect_rows(
             "p": tested,
             "family": "",
             "q": np.nan,
-            "null_p": null_p,
+            "null_p": np.nan,
             "power_limit": np.where(np.isnan(estimates.estimate), np.nan, power_limit),
             "note": [
                 notes.join(

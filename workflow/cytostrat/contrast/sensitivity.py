@@ -25,6 +25,7 @@ from cytostrat.contrast.rows import (
     blocks,
     compare,
     effect_rows,
+    with_null_p,
 )
 from cytostrat.signatures import Signature
 from cytostrat.stats import Estimates, notes
@@ -85,23 +86,23 @@ def sensitivity_effects(
     """
     shared = cohort_scores(
         clinical, scores, coverage, list(signatures),
-        cohort=cohort, sampling=sampling, min_group=min_group, null_scores=null_scores,
+        cohort=cohort, sampling=sampling, min_group=min_group,
     )  # fmt: skip
     primary = Adjustment.of(adjustment)
-    frames = [
-        rows
+    results = [
+        found
         for rule in her2_rules(clinical)
-        for rows in compare(shared, _by_rule(rule.name, rule.case, rule.note, primary))
+        for found in compare(shared, _by_rule(rule.name, rule.case, rule.note, primary))
     ]
     called = expression_rule(clinical, erbb2)
     for number, (name, genes) in enumerate(filter_genes.items()):
         filtered = _filtered(shared, signatures, name, genes, filter_scores.get(name))
         for comparison in her2_comparisons(clinical, primary):
-            frames.extend(compare(filtered, replace(comparison, gene_filter=name)))
+            results.extend(compare(filtered, replace(comparison, gene_filter=name)))
         if number == 0:
             by_expression = _by_rule(called.name, called.case, called.note, primary)
-            frames.extend(compare(filtered, replace(by_expression, gene_filter=name)))
-    return tables.EFFECTS.concat(frames)
+            results.extend(compare(filtered, replace(by_expression, gene_filter=name)))
+    return tables.EFFECTS.concat(with_null_p(results, null_scores))
 
 
 def _by_rule(name: str, case: pd.Series, note: str, primary: Adjustment) -> Comparison:
