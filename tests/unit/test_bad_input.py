@@ -97,10 +97,18 @@ CASES = {
         {"spec": changed(SPEC, columns__her2__values={"pos": "plus", "neg": "negative"})},
         ["columns.her2.values maps to 'plus'", "use one of positive, negative, equivocal"],
     ),
+    "map of a number to a word": (
+        {"spec": changed(SPEC, columns__age={"column": "age", "values": {"44": "old"}})},
+        ["columns.age.values maps to 'old'", "use one of a number, or null"],
+    ),
     "number that is none": (
         {"clinical": CLINICAL.replace({"age": {"44": "4O"}}),
          "spec": changed(SPEC, columns__age="age")},
         ["clinical.tsv", "column 'age'", "'4O'", "no number", "columns.age.values"],
+    ),
+    "time that is none": (
+        {"spec": changed(SPEC, endpoints__OS={"time": "HER2", "event": "ER", "unit": "days"})},
+        ["column 'HER2' holds 'pos'", "no time", "endpoints.OS.time"],
     ),
     "age in days": (
         {"clinical": CLINICAL.replace({"age": {"44": "16071"}}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ _UNDETERMINED = frozenset({
 })  # fmt: skip
 _STAGE = re.compile(r"^(?:stage\s*)?(i{1,3}v?|iv|[1-4])[abc]?\d?$", re.IGNORECASE)
 _GRADE = re.compile(r"^(?:g|grade\s*)([123])$")
+_NUMBER = re.compile(r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
 
 
@@ -66,14 +67,11 @@ class Tables:
         Table name to the file, for messages.
     missing_values
         Texts that mean missing in this cohort, beside the usual ones.
-    missing
-        Filled on use: canonical column to number of samples without a value.
     """
 
     frames: Mapping[str, pd.DataFrame]
     files: Mapping[str, str]
     missing_values: frozenset[str] = frozenset()
-    missing: dict[str, int] = field(default_factory=dict)
 
     def raw(self, column: str, table: str, key: str) -> tuple[pd.Series, str]:
         """Return a column with missing as None, and "file, column" for messages."""
@@ -186,30 +184,35 @@ def canonical(name: str, option: Mapping[str, Any], tables: Tables, index: pd.In
         place = f"key {key}.constant"
     else:
         raw, place = tables.raw(option["column"], option["table"], key)
-    convert = _number(name, option["multiply"], place) if name in NUMERIC_CLINICAL else None
-    if convert is None:
-        convert = _category(name, mapping, place) if name in CATEGORIES else _free
+    if name in NUMERIC_CLINICAL:
+        convert = _number(name, option["multiply"], place)
+    else:
+        convert = _category(name) if name in CATEGORIES else str
+    for target in mapping.values():
+        if target is not None and convert(str(target)) is None:
+            wanted = ", ".join(CATEGORIES[name]) if name in CATEGORIES else "a number"
+            raise ConfigError(
+                f"key {key}.values maps to {target!r}, which {name} does not know; use one of "
+                f"{wanted}, or null for missing."
+            )
+    must_be_mapped = bool(mapping) and name in CATEGORIES
     unknown: dict[str, int] = {}
     out: list[Any] = []
     for text in raw:
-        value = None
         mapped, found = _lookup(mapping, text)
         if found:
             value = None if mapped is None else convert(str(mapped))
-        elif not tables.is_missing(text, undetermined=name in CATEGORIES):
-            value = convert(text) if not mapping or name not in CATEGORIES else None
+        elif tables.is_missing(text, undetermined=name in CATEGORIES):
+            value = None
         else:
-            out.append(None)
-            continue
-        if value is None and not (found and mapped is None):
-            unknown[text] = unknown.get(text, 0) + 1
+            value = None if must_be_mapped else convert(text)
+            if value is None:
+                unknown[text] = unknown.get(text, 0) + 1
         out.append(value)
     if unknown:
         raise InputError(_unknown_value(name, key, place, unknown, mapping))
     kind = float if name in NUMERIC_CLINICAL else object
-    series = pd.Series(out, index=index, dtype=kind, name=name)
-    tables.missing[name] = int(series.isna().sum())
-    return series
+    return pd.Series(out, index=index, dtype=kind, name=name)
 
 
 def _lookup(mapping: Mapping[str, Any], text: str | None) -> tuple[Any, bool]:
@@ -222,18 +225,8 @@ def _lookup(mapping: Mapping[str, Any], text: str | None) -> tuple[Any, bool]:
     return None, False
 
 
-def _free(text: str) -> str:
-    return text
-
-
-def _category(name: str, mapping: Mapping[str, Any], place: str) -> Callable[[str], str | None]:
+def _category(name: str) -> Callable[[str], str | None]:
     known = {fold(value): value for value in CATEGORIES[name]}
-    for target in mapping.values():
-        if target is not None and fold(target) not in known:
-            raise ConfigError(
-                f"key columns.{name}.values maps to {target!r}, which is not in the vocabulary of "
-                f"{name}; use one of {', '.join(CATEGORIES[name])}, or null for missing."
-            )
 
     def convert(text: str) -> str | None:
         folded = fold(text)
@@ -252,18 +245,23 @@ def _number(name: str, factor: float, place: str) -> Callable[[str], float | Non
     low, high = RANGES[name]
 
     def convert(text: str) -> float | None:
-        try:
-            value = float(text) * factor
-        except ValueError:
+        number = _float(text)
+        if number is None:
             return None
-        if not low <= value <= high:
+        if not low <= number * factor <= high:
             raise InputError(
                 f"{place} holds {text!r}, outside {low} to {high} for {name}; check the column and "
                 f"its unit (columns.{name}.multiply converts it)."
             )
-        return value
+        return number * factor
 
     return convert
+
+
+def _float(text: str) -> float | None:
+    """Return a finite number, None where the text is none."""
+    value = float(text) if _NUMBER.match(text) else np.inf
+    return value if np.isfinite(value) else None
 
 
 def _unknown_value(
@@ -324,11 +322,8 @@ def endpoint(
 
 
 def _time(text: str, place: str, key: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.inf
-    if not np.isfinite(value):
+    value = _float(text)
+    if value is None:
         raise InputError(
             f"{place} holds {text!r}, which is no time; correct key {key}.time, or list the value "
             "under missing_values."
