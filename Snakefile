@@ -29,7 +29,11 @@ include: "workflow/rules/harmonise.smk"
 include: "workflow/rules/qc.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/contrast.smk"
+include: "workflow/rules/associate.smk"
+include: "workflow/rules/survival.smk"
+include: "workflow/rules/response.smk"
 include: "workflow/rules/meta.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 
 

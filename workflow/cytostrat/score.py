@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cytostrat import scoring, tables
+from cytostrat.signature_scores import long_scores
 from cytostrat.signatures import Signature, coverage
 
 
@@ -65,21 +65,7 @@ def score_cohort(
         The matrix holds infinite values, or a method is unknown.
     """
     measured = coverage(signatures, genes, cohort=cohort, min_coverage=min_coverage)
-    empty = set(measured.loc[measured["n_present"] == 0, "signature"])
-    sets = {
-        name: (signature.up, signature.down)
-        for name, signature in signatures.items()
-        if name not in empty
-    }
-    folded = [name for name in sets if signatures[name].direction == "unknown"]
-    blocks = []
-    for method in methods:
-        options = {"unknown": folded} if method == "singscore" else {}
-        scored = scoring.score(
-            matrix, genes, sets, method=method, threads=threads, samples=samples, **options
-        )
-        columns = {"score": scored, "percentile": scoring.percentile(scored)}
-        long = pd.DataFrame({name: wide.stack(future_stack=True) for name, wide in columns.items()})
-        long = long.dropna().rename_axis(["sample", "signature"]).reset_index()
-        blocks.append(long.assign(cohort=cohort, cell_type="", method=method))
-    return tables.SCORES.concat(blocks), measured
+    scores = long_scores(
+        matrix, samples, genes, signatures, cohort=cohort, methods=methods, threads=threads
+    )
+    return scores, measured

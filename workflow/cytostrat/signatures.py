@@ -350,6 +350,11 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def primary(signatures: Mapping[str, Signature]) -> dict[str, Signature]:
+    """Return the signatures of role primary: those that verdicts and nulls are about."""
+    return {name: one for name, one in signatures.items() if one.role == "primary"}
+
+
 def without(signature: Signature, genes: Iterable[str]) -> Signature:
     """Return the signature without some genes, e.g. those of the ERBB2 amplicon.
 

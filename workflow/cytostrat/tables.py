@@ -199,12 +199,16 @@ def write_table(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
 
     Floats are rounded to `SIGNIFICANT_DIGITS` significant digits, line ends are LF.
     """
-    out = table.conform(frame)
+    write_frame(table.conform(frame), path)
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write any frame as `write_table` does, in its own order and without a contract."""
+    out = frame.copy()
     for column in out.columns:
         if pd.api.types.is_float_dtype(out[column]):
             out[column] = out[column].map(_text_number, na_action=None)
-    text = out.to_csv(sep="\t", index=False, lineterminator="\n")
-    write_bytes(path, text.encode())
+    write_bytes(path, out.to_csv(sep="\t", index=False, lineterminator="\n").encode())
 
 
 def read_table(path: str | Path, table: Table) -> pd.DataFrame:
@@ -236,6 +240,12 @@ def read_tables(files: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
 def read_scores(cohorts: Iterable[str], files: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     """Read one Scores table per cohort, in the order of the cohorts."""
     return {name: read_table(file, SCORES) for name, file in zip(cohorts, files, strict=True)}
+
+
+def score_of(scores: pd.DataFrame, signature: str, method: str) -> pd.Series | None:
+    """Return the score of one signature per sample of a bulk Scores table, if it has one."""
+    rows = scores[(scores["signature"] == signature) & (scores["method"] == method)]
+    return rows.set_index("sample")["score"] if len(rows) else None
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

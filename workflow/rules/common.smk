@@ -30,8 +30,21 @@ except CytostratError as error:
 COHORTS = RUN.cohorts
 BULK = RUN.names("bulk")
 SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
-EFFECTS = ["contrast"]
-TABLES = ["effects", "pooled", "coverage", "flow"]
+EFFECTS = ["contrast", "sensitivity", "prerank", "associate", "survival", "response"]
+TABLES = ["effects", "pooled", "verdicts", "coverage", "flow"]
+NULLS = {key: RUN.config["nulls"][key] for key in ("sets", "seed")}
+PERMUTATIONS = {
+    "n_permutations": RUN.config["nulls"]["permutations"],
+    "seed": RUN.config["nulls"]["seed"],
+}
+GROUPS = {"min_group": RUN.config["contrast"]["min_group"]}
+SURVIVAL = {
+    **{
+        key: RUN.config["survival"][key]
+        for key in ("adjustment", "richer", "bootstrap")
+    },
+    "seed": RUN.config["nulls"]["seed"],
+}
 SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
 
 

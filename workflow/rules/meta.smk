@@ -8,6 +8,8 @@ rule meta:
         effects=expand("<results>/{stage}/{cohort}.tsv", stage=EFFECTS, cohort=BULK),
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",
+        claims=f"{RESOURCES}/claims.yaml",
+        therapies=f"{RESOURCES}/therapies.yaml",
     output:
         effects="<results>/tables/effects.tsv",
         pooled="<results>/tables/pooled.tsv",

@@ -6,6 +6,7 @@ rule report:
     input:
         effects="<results>/tables/effects.tsv",
         pooled="<results>/tables/pooled.tsv",
+        verdicts="<results>/tables/verdicts.tsv",
         coverage="<results>/tables/coverage.tsv",
         flow="<results>/tables/flow.tsv",
         cohorts=expand("<results>/cohorts/{cohort}.h5ad", cohort=COHORTS),

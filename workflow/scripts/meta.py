@@ -2,6 +2,7 @@
 
 from cytostrat import meta, tables
 from cytostrat.configfile import family_selectors
+from cytostrat.knowledge import read_claims, read_therapies
 from cytostrat.runlog import logged
 from cytostrat.signatures import read_signatures
 from cytostrat.stats.multiplicity import assign_families
@@ -16,7 +17,9 @@ with logged(snakemake.log[0], what="meta"):
     files = [*snakemake.input.controls, *snakemake.input.effects]
     found = [tables.read_table(file, tables.EFFECTS) for file in files]
     effects = assign_families(tables.EFFECTS.concat(found), families)
-    pooled = meta.pool_effects(effects)
+    therapies = read_therapies(snakemake.input.therapies, signatures=signatures)
+    claims = read_claims(snakemake.input.claims, signatures=signatures, therapies=therapies)
+    pooled = meta.pool_effects(effects, adjustments=claims.adjustments)
     random = {name: columns | {"model": ["random"]} for name, columns in families.items()}
     pooled = assign_families(pooled, random)
     tables.write_table(effects, snakemake.output.effects, tables.EFFECTS)

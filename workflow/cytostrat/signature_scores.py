@@ -1,0 +1,184 @@
+"""Scores of signatures in the shape of the Scores table, and the ones that tests need beside.
+
+`long_scores` is what the score stage writes. Stages that ask how much a result owes to chance
+or to the ERBB2 amplicon score again, with the same kernel: `null_scores` gives the scores of
+random sets matched to a signature, `filtered_scores` those of signatures without some genes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cytostrat import scoring, tables
+from cytostrat.signatures import Signature, affected, without
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def _options(method: str, signatures: Mapping[str, Signature]) -> dict[str, Any]:
+    """Return what singscore must know: signatures whose genes may move either way."""
+    if method != "singscore":
+        return {}
+    return {
+        "unknown": [n for n, signature in signatures.items() if signature.direction == "unknown"]
+    }
+
+
+def _sets(
+    signatures: Mapping[str, Signature],
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    return {name: (signature.up, signature.down) for name, signature in signatures.items()}
+
+
+def long_scores(
+    matrix: np.ndarray | scoring.Ranked,
+    samples: Sequence[str],
+    genes: Sequence[str],
+    signatures: Mapping[str, Signature],
+    *,
+    cohort: str,
+    methods: Sequence[str],
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Return a Scores table: one row per sample, signature and method.
+
+    Parameters
+    ----------
+    matrix
+        Samples x genes on the log2 scale; NaN where a gene was not measured in a sample.
+    samples, genes
+        Names of rows and columns.
+    signatures
+        Name to signature. Genes that are not among the columns do not count; a signature of
+        which none is gets no row, nor does a sample in which none of its genes was measured.
+    cohort
+        Name of the cohort.
+    methods
+        Names in `cytostrat.scoring.METHODS`.
+    threads
+        Number of threads, given by the caller.
+
+    Raises
+    ------
+    ScoringError
+        The matrix holds infinite values, or a method is unknown.
+    """
+    present = set(genes)
+    scored = {n: s for n, s in signatures.items() if not present.isdisjoint(s.genes)}
+    blocks = []
+    for method in methods:
+        wide = scoring.score(
+            matrix,
+            genes,
+            _sets(scored),
+            method=method,
+            threads=threads,
+            samples=samples,
+            **_options(method, scored),
+        )
+        columns = {"score": wide, "percentile": scoring.percentile(wide)}
+        long = pd.DataFrame({name: part.stack(future_stack=True) for name, part in columns.items()})
+        long = long.dropna().rename_axis(["sample", "signature"]).reset_index()
+        blocks.append(long.assign(cohort=cohort, cell_type="", method=method))
+    return tables.SCORES.concat(blocks)
+
+
+def filtered_scores(
+    cohort: AnnData,
+    signatures: Mapping[str, Signature],
+    filters: Mapping[str, Collection[str]],
+    *,
+    methods: Sequence[str],
+    threads: int = 1,
+) -> dict[str, pd.DataFrame]:
+    """Return, per gene filter, the Scores of the signatures that lose a gene to it.
+
+    Parameters
+    ----------
+    cohort
+        The Cohort table.
+    signatures
+        Name to signature.
+    filters
+        Name of the filter to the genes it takes out of the signatures. The genes stay in the
+        ranking of the sample. A signature that would lose all its genes gets no score.
+    methods, threads
+        As in `long_scores`.
+    """
+    out = {}
+    for name, removed in filters.items():
+        left = {}
+        for key, signature in signatures.items():
+            lost = affected(signature, removed)
+            if lost and len(lost) < len(signature.genes):
+                left[key] = without(signature, removed)
+        out[name] = long_scores(
+            cohort.X,
+            cohort.obs_names,
+            cohort.var_names,
+            left,
+            cohort=cohort.uns["provenance"]["cohort"],
+            methods=methods,
+            threads=threads,
+        )
+    return out
+
+
+def null_scores(
+    cohort: AnnData,
+    signatures: Mapping[str, Signature],
+    *,
+    sets: int,
+    seed: int,
+    threads: int = 1,
+) -> Callable[[str, str], np.ndarray | None]:
+    """Return a function from (signature, method) to the scores of its matched random sets.
+
+    Parameters
+    ----------
+    cohort
+        The Cohort table.
+    signatures
+        The signatures that get a null; for any other the function returns None.
+    sets
+        Random sets per signature, matched in size and mean expression.
+    seed
+        Seed of the draw; see `cytostrat.scoring.matched_sets`.
+    threads
+        Number of threads, given by the caller.
+
+    Returns
+    -------
+    Callable
+        Its arrays are samples x sets. Nothing is scored before it is asked for.
+    """
+    genes = cohort.var_names
+    present = set(genes)
+    usable = {name: one for name, one in signatures.items() if not present.isdisjoint(one.genes)}
+    means = scoring.mean_expression(cohort.X)
+    random = scoring.matched_sets(means, genes, _sets(usable), n=sets, seed=seed)
+
+    def scored(signature: str, method: str) -> np.ndarray | None:
+        if signature not in random:
+            return None
+        unknown = {"unknown": usable[signature].direction == "unknown"}
+        return scoring.score_random(
+            cohort.X,
+            random[signature],
+            method=method,
+            threads=threads,
+            **(unknown if method == "singscore" else {}),
+        )
+
+    return scored
+
+
+def expression_of(cohort: AnnData, genes: Collection[str]) -> pd.DataFrame:
+    """Return samples x genes on the log2 scale, those of the named genes that are measured."""
+    measured = [gene for gene in cohort.var_names if gene in set(genes)]
+    return cohort[:, measured].to_df().astype(float)

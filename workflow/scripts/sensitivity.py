@@ -1,0 +1,28 @@
+"""Adaptor of rule sensitivity."""
+
+from cytostrat import contrast, signature_scores, tables
+from cytostrat.runlog import logged
+from cytostrat.signatures import read_gene_filters, read_signatures
+
+with logged(snakemake.log[0], what=f"sensitivity {snakemake.wildcards.cohort}"):
+    cohort = tables.read_cohort(snakemake.input.cohort)
+    signatures = read_signatures(snakemake.input.signatures)
+    scores = tables.read_table(snakemake.input.scores, tables.SCORES)
+    coverage = tables.read_table(snakemake.input.coverage, tables.COVERAGE)
+    filters = read_gene_filters(snakemake.input.filters)
+    data = (cohort.obs, scores, coverage, signatures)
+    common = {"cohort": snakemake.wildcards.cohort, **snakemake.params.common}
+    common["sampling"] = cohort.uns["provenance"]["sampling"]
+    options = {"methods": snakemake.params.methods, "threads": snakemake.threads}
+    rules = contrast.sensitivity_effects(
+        *data,
+        **common,
+        adjustment=snakemake.params.adjustment,
+        filter_genes=filters,
+        filter_scores=signature_scores.filtered_scores(cohort, signatures, filters, **options),
+        erbb2=signature_scores.expression_of(cohort, ["ERBB2"]).get("ERBB2"),
+    )
+    permuted = contrast.permuted_effects(*data, **common, **snakemake.params.permutations)
+    tables.write_table(
+        tables.EFFECTS.concat([rules, permuted]), snakemake.output[0], tables.EFFECTS
+    )
