@@ -16,7 +16,7 @@ import pandas as pd
 from cytostrat.report import palette, tables_html, wording
 from cytostrat.report.facts import ReportInputs
 
-STEPS = 4095
+STEPS = 1023
 SCRIPTS = ("bokeh.min.js", "bokeh-api.min.js")
 LABELS = {
     "her2": "HER2",
@@ -57,7 +57,7 @@ def quantised(values: pd.Series) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``low``, ``high`` and ``steps`` (0 to 4095); the error is at most (high - low) / 8190.
+        ``low``, ``high`` and ``steps`` (0 to 1023); the error is at most (high - low) / 2046.
         None where no value is finite.
     """
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(float)
@@ -135,6 +135,7 @@ def context(inputs: ReportInputs, z_scores: dict[str, pd.DataFrame]) -> dict[str
     labels = {sig.name: f"{wording.visible(sig.title)} (SD)" for sig in signatures}
     content = {
         "cohorts": cohorts,
+        "most": STEPS,
         "labels": labels | numbers | groups,
         "colours": {"her2": palette.HER2, "er": palette.ER},
         "palette": list(palette.COHORTS),

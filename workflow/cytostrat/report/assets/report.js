@@ -249,9 +249,9 @@
   const data = once(async () => JSON.parse(await unpack(document.getElementById("explore-data"))));
 
   // Scores and numbers travel as whole steps between their limits; -1 is missing.
-  const values = (cohort, key) => {
+  const values = (all, cohort, key) => {
     const field = cohort.numbers[key];
-    if (field) return field.steps.map((s) => (s < 0 ? NaN : field.low + (s * (field.high - field.low)) / 4095));
+    if (field) return field.steps.map((s) => (s < 0 ? NaN : field.low + (s * (field.high - field.low)) / all.most));
     return null;
   };
   const levels = (cohort, key) => cohort.groups[key] ?? null;
@@ -289,7 +289,7 @@
     const cohort = all.cohorts[Number(choice("cohort").value)];
     const [kx, ky, kc] = ["x", "y", "colour"].map((k) => choice(k).value);
     const axis = (key) => {
-      const v = values(cohort, key);
+      const v = values(all, cohort, key);
       if (v) return { v, label: all.labels[key], ticks: null };
       const g = levels(cohort, key);
       if (!g) return { v: cohort.samples.map(() => NaN), label: `${all.labels[key] ?? key} (not in this cohort)`, ticks: null };
@@ -343,7 +343,7 @@
     if (view) view.remove?.();
     place.replaceChildren();
     view = await P.show(figure, place);
-    const both = values(cohort, kx) && values(cohort, ky) && keep.length > 2;
+    const both = values(all, cohort, kx) && values(all, cohort, ky) && keep.length > 2;
     const rho = both ? spearman(keep.map((i) => x.v[i]), keep.map((i) => y.v[i])) : NaN;
     status.textContent = `${grouped(keep.length)} of ${grouped(cohort.samples.length)} samples` +
       (Number.isFinite(rho) ? `; Spearman \u03c1 = ${rho.toFixed(2).replace("-", "\u2212")}, not adjusted, no test` : "");
