@@ -33,7 +33,8 @@ def make(path: str, n_cells: int, n_genes: int, per_cell: int) -> None:
     markers = cells.read_markers(REPOSITORY / "resources/lineage_markers.tsv")
     named = dict.fromkeys(gene for one in known.values() for gene in one.genes)
     named |= dict.fromkeys(gene for listed in markers.values() for gene in listed)
-    genes = [*named, *(f"FILLER{i}" for i in range(n_genes))][:n_genes]
+    approved = pd.read_csv(REPOSITORY / "resources/gene_ids.tsv.gz", sep="\t", usecols=["symbol"])
+    genes = list(dict.fromkeys([*named, *approved["symbol"]]))[:n_genes]
     rate = rng.lognormal(0, 2, n_genes)
     table = np.searchsorted(np.cumsum(rate) / rate.sum(), np.linspace(0, 1 - 1e-9, 1 << 20)).astype(
         "i4"

@@ -555,6 +555,12 @@ def test_limits_are_per_sample_and_every_exclusion_is_counted_once():
     )
 
 
+def test_a_cell_without_a_batch_belongs_to_its_patient():
+    obs = pd.DataFrame({"patient": ["p", "q"], "batch": ["b1", None]}, dtype=object)
+    assert cells.captures(obs) == ["b1", "q"]
+    assert cells.captures(obs[["patient"]]) == ["p", "q"]
+
+
 def test_small_samples_and_unmeasured_mitochondria_are_said_and_nothing_left_is_an_error():
     counts = sparse.csr_matrix(np.full((12, 30), 5.0, dtype=np.float32))
     names = [f"G{i}" for i in range(30)]

@@ -45,7 +45,7 @@ from cytostrat.cells.pseudobulk import (
     pseudobulk,
     score_pseudobulk,
 )
-from cytostrat.cells.quality import Quality, cell_metrics, check_cells
+from cytostrat.cells.quality import Quality, captures, cell_metrics, check_cells
 from cytostrat.cells.sources import SOURCES, clopper_pearson, composition, describe_sources
 from cytostrat.cells.storage import CellFile, keep_cells, open_cells, ranges, write_cells
 
@@ -60,6 +60,7 @@ __all__ = [
     "Quality",
     "add",
     "agreement",
+    "captures",
     "cell_metrics",
     "check_cells",
     "choose_cells",

@@ -96,6 +96,15 @@ def cell_metrics(counts: Any, genes: Sequence[str], *, chunk: int = 4000) -> pd.
     return out.drop(columns="own")
 
 
+def captures(obs: pd.DataFrame) -> list[str]:
+    """Return the sample (capture) of each cell: its batch, or its patient where it has none."""
+    patient = obs["patient"].astype(object)
+    if "batch" not in obs:
+        return list(patient)
+    batch = obs["batch"].astype(object)
+    return list(batch.where(batch.notna(), patient))
+
+
 def check_cells(
     counts: Any,
     genes: Sequence[str],
@@ -218,15 +227,17 @@ def _doublets(rows: Any, rate: float, seed: int) -> tuple[np.ndarray, np.ndarray
     # its cut, all dense at once, which is gigabytes for ten thousand cells
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        sample = anndata.AnnData(rows.astype(np.float32))
+        sample = anndata.AnnData(rows.astype(np.float32, copy=False))
         scanpy.pp.filter_genes(sample, min_cells=3)
-        sample.layers["raw"] = sample.X.copy()
+        raw = sample.X.copy()
         scanpy.pp.normalize_total(sample)
         logged = scanpy.pp.log1p(sample, copy=True)
-        n_top = min(DOUBLET_GENES, sample.n_vars)
-        scanpy.pp.highly_variable_genes(logged, n_top_genes=n_top)
-        sample = sample[:, logged.var["highly_variable"].to_numpy()].copy()
+        scanpy.pp.highly_variable_genes(logged, n_top_genes=min(DOUBLET_GENES, sample.n_vars))
+        variable = logged.var["highly_variable"].to_numpy()
         del logged
+        sample = sample[:, variable].copy()
+        sample.layers["raw"] = raw[:, variable]
+        del raw
         simulated = scanpy.pp.scrublet_simulate_doublets(sample, layer="raw", random_seed=seed)
         del sample.layers["raw"]
         for cells in (sample, simulated):
