@@ -376,6 +376,29 @@ def test_without_effects_the_amplicon_is_silent_too(genes, signatures):
     assert planted.max() < 0.05
 
 
+def test_a_trial_without_a_course_changes_nothing(genes, signatures):
+    cohort = simulate.simulate_cohort(
+        "demo_paired",
+        seed=SEED,
+        genes=genes,
+        signatures=signatures,
+        n_genes=100,
+        course=simulate.NO_COURSE,
+    )
+    planted = cohort.truth.set_index(["question", "scale"])["planted"].abs()
+    assert planted["response_change"].max() < 0.06
+    assert planted["response"].max() < 0.08
+
+
+def test_cells_without_coupling_have_none(genes, signatures):
+    cohort = simulate.simulate_cohort(
+        "demo_cells", seed=SEED, genes=genes, signatures=signatures, planted=0.0, n_genes=100
+    )
+    planted = cohort.truth.groupby("question")["planted"].agg(lambda column: column.abs().max())
+    assert planted["cell_coupling"] < 0.03
+    assert planted["cell_her2"] < 0.06
+
+
 def test_an_axis_outside_the_model_is_independent_of_her2(genes, signatures):
     own = replace(
         signatures["AYERS2017_IFNG6"], name="OWN", axis="my axis", role="secondary", up=("ACTB",)
@@ -392,8 +415,11 @@ def test_what_cannot_be_simulated_says_why(genes, signatures):
     common = {"seed": 1, "signatures": signatures}
     with pytest.raises(InputError, match=r"'elsewhere'.*demo_array"):
         simulate.simulate_cohort("elsewhere", genes=genes, **common)
-    with pytest.raises(InputError, match="at least 10"):
-        simulate.simulate_cohort("demo_array", genes=genes, n=3, **common)
+    for name in BULK:
+        with pytest.raises(InputError, match=f"{name}.*at least 10"):
+            simulate.simulate_cohort(name, genes=genes, n=3, **common)
+    with pytest.raises(InputError, match=r"demo_cells.*at least 4"):
+        simulate.simulate_cohort("demo_cells", genes=genes, n=3, **common)
     with pytest.raises(InputError, match="entrez"):
         simulate.simulate_cohort("demo_array", genes=genes.drop(columns="entrez"), **common)
     with pytest.raises(InputError, match="fewer genes"):
