@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytostrat import contrast
+from cytostrat import contrast, tables
 from cytostrat.errors import EstimationError
 from cytostrat.signatures import Signature
 from cytostrat.stats import linear, notes
@@ -279,3 +279,37 @@ def test_permuted_labels_centre_on_zero_or_on_what_er_alone_makes(planted):
     )  # fmt: skip
     assert none["estimate"].isna().all()
     assert none["note"].str.contains("fewer than 5 samples").all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 13, 40])
+@pytest.mark.parametrize("scores", ["random", "constant", "missing"])
+def test_a_missing_number_always_has_its_note(n, scores):
+    rng = np.random.default_rng(n)
+    index = [f"s {i} <ä>" for i in range(n)]
+    clinical = pd.DataFrame(
+        {name: rng.choice(["positive", "negative"], n) for name in ("her2", "er")}, index=index
+    ).assign(age=rng.normal(60, 9, n))
+    values = pd.DataFrame(rng.normal(size=(n, 5)), index, NAMES)
+    if scores != "random":
+        values["amplicon"] = 1.0 if scores == "constant" else np.nan
+    filtered = {name: long_scores(values[["amplicon", "real"]]) for name in CORE}
+    common = (clinical, long_scores(values), coverage_rows(NAMES), _signatures())
+    genes = ["GRB7", "IL1B", "TNF", "IL6", "Z"]
+    frames = [
+        contrast.contrast_effects(*common, cohort="c"),
+        contrast.sensitivity_effects(
+            *common, cohort="c", filter_genes=CORE, filter_scores=filtered,
+            erbb2=pd.Series(rng.normal(size=n), index),
+        ),
+        contrast.permuted_effects(*common, cohort="c", seed=1, n_permutations=20),
+        contrast.prerank(
+            rng.normal(size=(n, 5)), genes, clinical, _signatures(), cohort="c", seed=1,
+            n_permutations=5,
+        ).effects,
+    ]  # fmt: skip
+    effects = tables.EFFECTS.concat(frames)
+    missing = effects["estimate"].isna()
+    assert effects.loc[missing, "note"].str.contains("not estimated").all()
+    assert effects.loc[missing, "p"].isna().all()
+    p = effects["p"].dropna()
+    assert ((p > 0) & (p <= 1)).all()

@@ -219,13 +219,24 @@ def prerank(
     rows = [
         _row(
             name, cohort, adjustment, groups=groups, estimate=observed[name], p=p[name],
-            note=said if members[name].size else "not estimated: no gene of the set is measured",
+            note=notes.join(_unscored(members[name].size, len(ranking), observed[name]), said),
         )
         for name in signatures
     ]  # fmt: skip
     return Enrichment(
         tables.EFFECTS.conform(pd.DataFrame(rows)), _running(ranking, members, threads), table
     )
+
+
+def _unscored(size: int, ranked: int, score: float) -> str:
+    """Return why a set has no enrichment score."""
+    if np.isfinite(score):
+        return ""
+    if size == 0:
+        return "not estimated: no gene of the set is measured"
+    if size == ranked:
+        return "not estimated: the set holds every gene"
+    return "not estimated: the statistic of all its genes is zero"
 
 
 def _row(

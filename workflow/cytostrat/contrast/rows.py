@@ -22,6 +22,7 @@ PRIMARY = "primary"
 ALL_GENES = "all genes"
 RESIDUAL_FREEDOM = 10
 OWN_COVARIATE = "not estimated: the score is the covariate itself"
+FLAT = "not estimated: the score does not vary inside the groups"
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,6 @@ def _crude(
     frame = effect_rows(
         cohort, comparison, block.keys, g, "hedges_g",
         p=np.where(flat, np.nan, area.p),
-        note=np.where(flat, "not estimated: the score does not vary inside the groups", ""),
         power_limit=power.detectable_g(n1, n0),
     )  # fmt: skip
     yield Estimated(frame, lambda null: g_estimate(null, case), rows)
@@ -400,13 +400,16 @@ def effect_rows(
             "power_limit": np.where(np.isnan(estimates.estimate), np.nan, power_limit),
             "note": [
                 notes.join(
+                    FLAT if np.isnan(estimate) and "not estimated" not in text else "",
                     text,
                     UNDERFLOW_NOTE if value == SMALLEST_P else "",
                     comparison.note,
                     crude,
                     cohort.signature_notes.get(signature, ""),
                 )
-                for text, value, signature in zip(own, tested, signatures, strict=True)
+                for text, value, estimate, signature in zip(
+                    own, tested, estimates.estimate, signatures, strict=True
+                )
             ],
         }
     )
