@@ -64,7 +64,7 @@ def test_without_ties_it_is_the_enrichment_score_of_gseapy(made):
 
 def test_with_ties_it_is_the_running_sum_in_which_tied_genes_step_together(made):
     matrix, genes, sets = made
-    matrix = np.maximum(np.round(matrix, 1), 0.0)  # half of all values share a tie of zeros
+    matrix = np.maximum(np.round(matrix[:5], 1), 0.0)  # half of all values share a tie of zeros
     found = score(matrix, genes, sets, method="ssgsea")
     index = pd.Index(genes)
     wanted = np.array(
