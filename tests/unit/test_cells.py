@@ -18,6 +18,7 @@ from cytostrat.errors import EstimationError, InputError, ScoringError
 from cytostrat.harmonise import harmonise
 from cytostrat.readers import read_clinical, read_expression
 from cytostrat.signatures import Signature
+from cytostrat.stats import notes
 
 TYPES = ("epithelial tumour", "myeloid", "T", "B", "fibroblast", "endothelial")
 TUMOUR, MYELOID = TYPES[:2]
@@ -187,6 +188,45 @@ def planted_small():
     return small.counts, small.patients, small.types
 
 
+def test_jobs_hand_their_parts_over_by_files(planted_small, tmp_path):
+    counts, patients, types = planted_small
+    part = cells.profile_cells(
+        counts, GENES, SETS, markers=MARKERS, methods=["ucell", "aucell"], start=20, stop=90
+    )
+    for name in ("a.npz", "b.npz"):
+        cells.write_profile(part, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    back = cells.read_profile(tmp_path / "a.npz")
+    assert back.start == 20
+    for name in ("markers", "features", "depth"):
+        pd.testing.assert_frame_equal(getattr(back, name), getattr(part, name))
+    assert list(back.scores) == ["ucell", "aucell"]
+    pd.testing.assert_frame_equal(back.scores["aucell"], part.scores["aucell"])
+    bulk = cells.pseudobulk(counts, GENES, patients, types, stop=90)
+    cells.write_pseudobulk(bulk, tmp_path / "bulk.npz")
+    back = cells.read_pseudobulk(tmp_path / "bulk.npz")
+    pd.testing.assert_frame_equal(back.groups, bulk.groups)
+    np.testing.assert_array_equal(back.sums, bulk.sums)
+    assert back.genes == GENES
+
+
+def test_the_scores_of_cells_are_kept_beside_their_types(planted_small, tmp_path):
+    counts, patients, types = planted_small
+    found = cells.profile_cells(counts, GENES, SETS, markers=MARKERS)
+    obs = pd.DataFrame(
+        {"patient": patients, "cell_type": types}, index=[f"c{i}" for i in range(len(types))]
+    )
+    rows, xy = np.array([1, 4]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    cells.write_cell_scores(
+        tmp_path / "x.h5ad", obs, found.scores, {"cohort": "x"}, drawn=rows, coordinates=xy
+    )
+    back = tables.read_cohort(tmp_path / "x.h5ad")
+    np.testing.assert_array_equal(back.obsm["ucell"]["MIXED"], found.scores["ucell"]["MIXED"])
+    np.testing.assert_array_equal(back.obsm["X_umap"][rows], xy)
+    assert np.isnan(back.obsm["X_umap"]).sum() == 2 * (len(obs) - 2)
+    assert back.uns["provenance"] == {"cohort": "x"}
+
+
 def test_ranges_that_do_not_join_and_bulk_methods_are_refused(planted_small):
     counts = planted_small[0]
     parts = [
@@ -317,6 +357,12 @@ def test_her2_is_tested_between_patients_and_holds_its_level():
     )
     moved = cells.her2_effects(shifted, her2, cohort="x")
     assert moved["estimate"].median() == pytest.approx(2.0, abs=0.2)
+    chosen = cells.her2_effects(frame, her2, cohort="x", sampling={"design": "case_control"})
+    assert notes.carries(chosen["note"], notes.CASE_CONTROL).all()
+    coverage = pd.DataFrame({"signature": ["s1", "s2"], "usable": [False, True]})
+    marked = cells.mark_coverage(table, coverage).set_index("signature")["note"]
+    assert notes.UNUSABLE in marked["s1"]
+    assert notes.UNUSABLE not in marked["s2"]
 
 
 def test_more_cells_of_the_same_patients_change_no_test(planted):
@@ -502,6 +548,33 @@ def test_marker_labels_find_planted_types_whatever_the_composition(planted):
     agreed = cells.agreement(planted.types[rows], mostly["label"])
     assert agreed.n_called > 0.97 * len(rows)
     assert agreed.share > 0.99
+
+
+def test_given_labels_are_used_where_there_are_any_and_markers_where_there_are_none(
+    planted, repository
+):
+    known = cells.read_celltypes(repository / "resources/celltypes.tsv")
+    markers = cells.profile_cells(planted.counts, GENES, SETS, markers=MARKERS).markers
+    names = [f"c{i}" for i in range(len(planted.types))]
+    obs = pd.DataFrame({"cell_type": planted.types, "cell_subtype": None}, index=names)
+    obs.iloc[0, 0] = "something else"
+    given = cells.label_cells(obs, markers, planted.patients, known)
+    assert given.cells["cell_type"].iloc[0] is None
+    assert given.cells["label_source"].value_counts().to_dict() == {"given": len(obs) - 1, "": 1}
+    assert given.agreement.share > 0.99
+    assert given.report.set_index("label").loc["something else", "note"].startswith("unmapped")
+    bare = cells.label_cells(
+        obs.assign(cell_type=None), markers, planted.patients, known, margin=0.05
+    )
+    assert bare.agreement is None
+    assert set(bare.cells["label_source"]) <= {"markers", ""}
+    pd.testing.assert_series_equal(
+        bare.cells["cell_type"], given.cells["marker_label"], check_names=False
+    )
+    frame = pd.DataFrame(
+        {"cell_type": ["T", "T", "B", None], "cell_subset": ["CD8 T", "", "naive B", ""]}
+    )
+    assert cells.subset_types(frame) == ["T: CD8 T", None, None, None]
 
 
 def test_a_cell_label_depends_on_its_own_sample_only(planted):

@@ -7,9 +7,8 @@ does not grow with the number of cells):
 function                       in -> out
 ============================== =================================================================
 `quality.check_cells`          counts, samples -> which cells are analysed, limits, Flow rows
-`lineages.map_labels`          given labels -> lineages, report of unmapped labels
 `profiles.profile_cells`       a range of cells -> scores per cell, marker scores, single genes
-`lineages.marker_labels`       marker scores -> lineages with a margin
+`lineages.label_cells`         given labels, marker scores -> lineages, unmapped labels, agreement
 `pseudobulk.pseudobulk`        a range of cells -> sums per patient and cell type (`add` joins)
 `pseudobulk.score_pseudobulk`  sums -> Scores rows with cell_type
 `sources.describe_sources`     genes and scores of cells -> Sources rows, exact intervals
@@ -23,19 +22,35 @@ per patient and cell type and refuses a patient that comes twice.
 
 from __future__ import annotations
 
-from cytostrat.cells.effects import coupling_effects, her2_effects, source_effects
+from cytostrat.cells.effects import (
+    coupling_effects,
+    her2_effects,
+    mark_coverage,
+    source_effects,
+)
 from cytostrat.cells.embedding import choose_cells, umap
 from cytostrat.cells.lineages import (
     LINEAGES,
     Agreement,
     CellTypes,
+    Labels,
     agreement,
+    label_cells,
     map_labels,
     marker_labels,
     read_celltypes,
     read_markers,
+    subset_types,
 )
-from cytostrat.cells.profiles import Profile, depth_bias, join, profile_cells, signature_coverage
+from cytostrat.cells.profiles import (
+    Profile,
+    depth_bias,
+    join,
+    profile_cells,
+    read_profile,
+    signature_coverage,
+    write_profile,
+)
 from cytostrat.cells.pseudobulk import (
     Pseudobulk,
     add,
@@ -43,11 +58,20 @@ from cytostrat.cells.pseudobulk import (
     log2_cpm,
     patient_values,
     pseudobulk,
+    read_pseudobulk,
     score_pseudobulk,
+    write_pseudobulk,
 )
 from cytostrat.cells.quality import Quality, captures, cell_metrics, check_cells
 from cytostrat.cells.sources import SOURCES, clopper_pearson, composition, describe_sources
-from cytostrat.cells.storage import CellFile, keep_cells, open_cells, ranges, write_cells
+from cytostrat.cells.storage import (
+    CellFile,
+    keep_cells,
+    open_cells,
+    ranges,
+    write_cell_scores,
+    write_cells,
+)
 
 __all__ = [
     "LINEAGES",
@@ -55,6 +79,7 @@ __all__ = [
     "Agreement",
     "CellFile",
     "CellTypes",
+    "Labels",
     "Profile",
     "Pseudobulk",
     "Quality",
@@ -72,9 +97,11 @@ __all__ = [
     "her2_effects",
     "join",
     "keep_cells",
+    "label_cells",
     "large_enough",
     "log2_cpm",
     "map_labels",
+    "mark_coverage",
     "marker_labels",
     "open_cells",
     "patient_values",
@@ -83,9 +110,15 @@ __all__ = [
     "ranges",
     "read_celltypes",
     "read_markers",
+    "read_profile",
+    "read_pseudobulk",
     "score_pseudobulk",
     "signature_coverage",
     "source_effects",
+    "subset_types",
     "umap",
+    "write_cell_scores",
     "write_cells",
+    "write_profile",
+    "write_pseudobulk",
 ]

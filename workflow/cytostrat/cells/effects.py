@@ -212,6 +212,7 @@ def her2_effects(
     her2: Mapping[str, str | None],
     *,
     cohort: str,
+    sampling: Mapping[str, Any] | None = None,
     min_group: int = FEWEST_FOR_TEST,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -225,6 +226,8 @@ def her2_effects(
         Patient to positive, negative, equivocal or None.
     cohort
         Name of the cohort.
+    sampling
+        ``design`` of the provenance; effects of a case-control design say so.
     min_group
         Fewest patients in the smaller group.
     level
@@ -237,6 +240,8 @@ def her2_effects(
         Mann-Whitney, as in the bulk contrast. n counts patients, n_case HER2-positive ones.
     """
     rows = []
+    design = (sampling or {}).get("design")
+    crude = notes.join(NOT_ADJUSTED, notes.CASE_CONTROL if design == "case_control" else "")
     for (cell_type, signature, method), own in values.groupby(
         ["cell_type", "signature", "method"], sort=True
     ):
@@ -250,7 +255,7 @@ def her2_effects(
             "cohort": cohort, "question": "cell_her2", "stratum": cell_type,
             "signature": signature, "method": method, "contrast": "positive - negative",
             "scale": "hedges_g", "n": len(numbers), "n_case": counts["positive"],
-            "estimate": np.nan, "note": NOT_ADJUSTED,
+            "estimate": np.nan, "note": crude,
         }  # fmt: skip
         needed = max(min_group, 2)
         short = [f"{n} patients are {name}" for name, n in counts.items() if n < needed]
@@ -264,7 +269,7 @@ def her2_effects(
             }  # fmt: skip
             if not np.isfinite(row["estimate"]):
                 row["p"] = np.nan
-                row["note"] = notes.join(NOT_ADJUSTED, "not estimated: no spread within the groups")
+                row["note"] = notes.join(crude, "not estimated: no spread within the groups")
         rows.append(row)
     return _table(rows)
 
@@ -333,6 +338,14 @@ def coupling_effects(
                     row["p"], row["note"] = np.nan, "not estimated: one side does not vary"
             rows.append(row)
     return _table(rows)
+
+
+def mark_coverage(effects: pd.DataFrame, coverage: pd.DataFrame) -> pd.DataFrame:
+    """Note on every row of a signature below the configured coverage that it is unusable."""
+    poor = effects["signature"].isin(coverage.loc[~coverage["usable"].astype(bool), "signature"])
+    out = effects.copy()
+    out.loc[poor, "note"] = [notes.join(note, notes.UNUSABLE) for note in out.loc[poor, "note"]]
+    return out
 
 
 def _by_patient(frame: pd.DataFrame, column: str) -> pd.Series:

@@ -179,6 +179,75 @@ def map_labels(labels: pd.DataFrame, celltypes: CellTypes) -> tuple[pd.DataFrame
     return cells, report
 
 
+@dataclass(frozen=True)
+class Labels:
+    """The cell types that an analysis uses.
+
+    Parameters
+    ----------
+    cells
+        Per cell: cell_type (a lineage or None), cell_subset, label_source (given, markers or
+        ''), marker_label and margin.
+    report
+        What became of each given label, see `map_labels`.
+    agreement
+        Of marker labels with given ones; None where none are given.
+    """
+
+    cells: pd.DataFrame
+    report: pd.DataFrame
+    agreement: Agreement | None
+
+
+def label_cells(
+    obs: pd.DataFrame,
+    markers: pd.DataFrame,
+    samples: Sequence[str],
+    celltypes: CellTypes,
+    *,
+    margin: float = MARGIN,
+) -> Labels:
+    """Choose each cell's type: the given one where the cohort gives any, else that of markers.
+
+    In a cohort with given labels a cell whose label is unmapped stays without a type; marker
+    labels do not fill such gaps, because the two kinds differ.
+
+    Parameters
+    ----------
+    obs
+        Canonical columns; ``cell_subtype`` and ``cell_type`` as the cohort gives them.
+    markers, samples, margin
+        As in `marker_labels`.
+    celltypes
+        The map of given labels.
+    """
+    levels = [name for name in ("cell_subtype", "cell_type") if name in obs]
+    given = obs[levels].astype(object)
+    given = given.where(given.notna(), None).reset_index(drop=True)
+    cells, report = map_labels(given, celltypes)
+    called = marker_labels(markers.reset_index(drop=True), samples, margin=margin)
+    cells["label_source"] = "given"
+    agreed = None
+    if given.notna().any(axis=None):
+        agreed = agreement(cells["cell_type"], called["label"])
+    else:
+        cells["cell_type"], cells["label_source"] = called["label"], "markers"
+    cells.loc[cells["cell_type"].isna(), "label_source"] = ""
+    cells["marker_label"], cells["margin"] = called["label"], called["margin"]
+    cells.index = obs.index
+    return Labels(cells, report, agreed)
+
+
+def subset_types(
+    cells: pd.DataFrame, *, of: Sequence[str] = ("T", "NK", "myeloid")
+) -> list[str | None]:
+    """Return finer types, ``T: regulatory T``, for cells that have one in these lineages."""
+    return [
+        f"{lineage}: {subset}" if subset and lineage in of else None
+        for lineage, subset in zip(cells["cell_type"], cells["cell_subset"], strict=True)
+    ]
+
+
 def marker_labels(
     scores: pd.DataFrame, samples: Sequence[str], *, margin: float = MARGIN
 ) -> pd.DataFrame:

@@ -7,8 +7,10 @@ scatter together; the result does not depend on how the rows were split.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from cytostrat import scoring
 from cytostrat.cells.storage import CHUNK, blocks
 from cytostrat.errors import ScoringError
 from cytostrat.signatures import Signature, coverage
+from cytostrat.tables import write_bytes
 
 METHODS = ("ucell", "aucell")
 _MARKERS = "markers of "
@@ -173,6 +176,38 @@ def join(parts: Sequence[Profile]) -> Profile:
         features=pd.concat([part.features for part in parts]),
         depth=pd.concat([part.depth for part in parts]),
     )
+
+
+def write_profile(profile: Profile, path: str | Path) -> None:
+    """Write the profile of one job (.npz), whole or not at all."""
+    frames = {"markers": profile.markers, "features": profile.features, "depth": profile.depth}
+    frames |= {f"scores {method}": scores for method, scores in profile.scores.items()}
+    arrays: dict[str, np.ndarray] = {"start": np.array(profile.start)}
+    for name, frame in frames.items():
+        arrays[name] = frame.to_numpy()
+        arrays[f"columns of {name}"] = np.array(list(frame), dtype=str)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_profile(path: str | Path) -> Profile:
+    """Read what `write_profile` wrote."""
+    with np.load(path) as file:
+        start = int(file["start"])
+
+        def frame(name: str) -> pd.DataFrame:
+            index = pd.RangeIndex(start, start + len(file[name]))
+            return pd.DataFrame(file[name], index=index, columns=list(file[f"columns of {name}"]))
+
+        methods = [name.removeprefix("scores ") for name in file if name.startswith("scores ")]
+        return Profile(
+            start=start,
+            scores={method: frame(f"scores {method}") for method in methods},
+            markers=frame("markers"),
+            features=frame("features"),
+            depth=frame("depth"),
+        )
 
 
 def signature_coverage(

@@ -6,8 +6,10 @@ what this module returns, in which a patient has one row per cell type.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from cytostrat import scoring
 from cytostrat.cells.storage import CHUNK, blocks
 from cytostrat.errors import ScoringError
 from cytostrat.signatures import Signature
-from cytostrat.tables import SCORES
+from cytostrat.tables import SCORES, write_bytes
 
 MIN_CELLS = 10
 PER = 1e6
@@ -103,6 +105,30 @@ def add(parts: Sequence[Pseudobulk]) -> Pseudobulk:
             raise ScoringError("The pseudobulks are not of ranges of the same cells.")
     groups = first.groups.assign(n_cells=sum(part.groups["n_cells"] for part in parts))
     return Pseudobulk(groups, sum(part.sums for part in parts), first.genes)
+
+
+def write_pseudobulk(bulk: Pseudobulk, path: str | Path) -> None:
+    """Write the sums of one job (.npz), whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        patient=bulk.groups["patient"].to_numpy(dtype=str),
+        cell_type=bulk.groups["cell_type"].to_numpy(dtype=str),
+        n_cells=bulk.groups["n_cells"].to_numpy(),
+        sums=bulk.sums,
+        genes=np.array(bulk.genes, dtype=str),
+    )
+    write_bytes(path, buffer.getvalue())
+
+
+def read_pseudobulk(path: str | Path) -> Pseudobulk:
+    """Read what `write_pseudobulk` wrote."""
+    with np.load(path) as file:
+        groups = pd.DataFrame(
+            {name: file[name].astype(object) for name in ("patient", "cell_type")}
+        )
+        groups["n_cells"] = file["n_cells"]
+        return Pseudobulk(groups, file["sums"], [str(gene) for gene in file["genes"]])
 
 
 def large_enough(bulk: Pseudobulk, *, min_cells: int = MIN_CELLS) -> Pseudobulk:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 from scipy import sparse
 
 from cytostrat.errors import InputError
+from cytostrat.tables import write_cohort
 
 CHUNK = 4000
 _ROWS_STORED = 1 << 16
@@ -165,7 +167,7 @@ def write_cells(
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         with h5py.File(part, "w") as file:
             file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
@@ -212,6 +214,44 @@ def _write_rows(
     if n_rows != shape[0]:
         raise InputError(f"{path}: {n_rows} rows were written, but there are {shape[0]} cells.")
     group.create_dataset("indptr", data=np.concatenate(ends))
+
+
+def write_cell_scores(
+    path: str | Path,
+    obs: pd.DataFrame,
+    scores: Mapping[str, pd.DataFrame],
+    provenance: Mapping[str, Any],
+    *,
+    drawn: np.ndarray | None = None,
+    coordinates: np.ndarray | None = None,
+) -> None:
+    """Write the per-cell results (.h5ad without a matrix).
+
+    Parameters
+    ----------
+    path
+        The file.
+    obs
+        Canonical columns and cell types.
+    scores
+        Method to cells x signatures; stored in ``obsm`` under the method's name.
+    provenance
+        As in a Cohort table.
+    drawn, coordinates
+        Rows of the cells in the picture and where they lie; stored as ``obsm["X_umap"]``, NaN
+        for cells that are not drawn.
+    """
+    import anndata
+
+    cells = anndata.AnnData(obs=obs)
+    for method, frame in scores.items():
+        cells.obsm[method] = frame.set_axis(obs.index, axis=0)
+    if drawn is not None and coordinates is not None:
+        placed = np.full((len(obs), 2), np.nan, dtype=np.float32)
+        placed[drawn] = coordinates
+        cells.obsm["X_umap"] = placed
+    cells.uns["provenance"] = dict(provenance)
+    write_cohort(cells, path)
 
 
 def keep_cells(cells: CellFile, keep: np.ndarray, path: str | Path, obs: pd.DataFrame) -> None:
