@@ -68,7 +68,7 @@ def test_scripts_are_short_and_belong_to_a_rule(repository):
     rules = "\n".join(file.read_text() for file in repository.glob("workflow/rules/*.smk"))
     for script in repository.glob("workflow/scripts/*.py"):
         lines = [line for line in script.read_text().splitlines() if line.strip()]
-        assert len(lines) <= 27, f"{script.name} has {len(lines)} lines"
+        assert len(lines) <= 30, f"{script.name} has {len(lines)} lines"
         assert f"../scripts/{script.name}" in rules, script.name
 
 

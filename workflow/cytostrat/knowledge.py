@@ -150,3 +150,23 @@ def _known(
             f"{path}: key {key} names the {what} {unknown[0]!r}, which doesn't exist; known are "
             f"{', '.join(sorted(known)[:8])}, ..."
         )
+
+
+def read_documents(
+    therapies: str | Path, claims: str | Path, *, signatures: Mapping[str, Signature]
+) -> dict[str, dict[str, Any]]:
+    """Read both files as ``therapies`` and ``claims``, each a dict of lists as in the file.
+
+    Parameters
+    ----------
+    therapies, claims
+        The YAML files.
+    signatures
+        Name to signature.
+    """
+    known = read_therapies(therapies, signatures=signatures)
+    judged = read_claims(claims, signatures=signatures, therapies=known)
+    return {
+        "therapies": {key: [*entries.values()] for key, entries in vars(known).items()},
+        "claims": {"rule": judged.rule, "claims": [*judged.claims.values()]},
+    }

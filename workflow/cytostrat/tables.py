@@ -303,3 +303,41 @@ def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
 def read_cohorts(cohorts: Iterable[str], files: Iterable[str | Path]) -> dict[str, AnnData]:
     """Read one Cohort table per cohort, in the order of the cohorts."""
     return {name: read_cohort(file) for name, file in zip(cohorts, files, strict=True)}
+
+
+def read_baseline(cohort_file: str | Path, scores_file: str | Path) -> tuple[AnnData, pd.DataFrame]:
+    """Read a cohort and its scores as they were before treatment, one sample per patient.
+
+    Patients are the unit of every comparison between tumours. Samples taken during or after
+    treatment are left out, as is a further sample of a patient (the first in the order of the
+    cohort stays); a patient without a sample from before treatment is left out.
+    """
+    cohort, scores = read_cohort(cohort_file), read_table(scores_file, SCORES)
+    early = pd.Series(True, index=cohort.obs_names)
+    if "timepoint" in cohort.obs:
+        early = ~cohort.obs["timepoint"].isin(["during", "after"])
+    known = cohort.obs["patient"].notna() & early
+    patient = (
+        cohort.obs["patient"]
+        .astype(object)
+        .where(known, pd.Series(cohort.obs_names, cohort.obs_names))
+    )
+    keep = early & ~patient.duplicated()
+    if not keep.all():
+        cohort = cohort[keep.to_numpy()].copy()
+        scores = scores[scores["sample"].isin(cohort.obs_names)]
+    return cohort, scores
+
+
+def read_frames(names: Iterable[str], files: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
+    """Read frames that `write_frame` wrote, keyed by cohort."""
+    return {
+        name: pd.read_csv(file, sep="\t").assign(cohort=name)
+        for name, file in zip(names, files, strict=True)
+    }
+
+
+def stacked(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all frames; without any frame, an empty one."""
+    filled = [frame for frame in frames.values() if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()

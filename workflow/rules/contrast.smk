@@ -61,6 +61,7 @@ rule sensitivity:
 rule prerank:
     input:
         cohort="<results>/cohorts/{cohort}.h5ad",
+        scores="<results>/scores/{cohort}.tsv.gz",
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",
     output:

@@ -14,6 +14,10 @@ rule report:
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",
         therapies=f"{RESOURCES}/therapies.yaml",
+        claims=f"{RESOURCES}/claims.yaml",
+        curves=expand("<results>/survival/{cohort}.curves.tsv.gz", cohort=BULK),
+        running=expand("<results>/prerank/{cohort}.running.tsv.gz", cohort=BULK),
+        genes=expand("<results>/prerank/{cohort}.genes.tsv.gz", cohort=BULK),
     output:
         html="<results>/report.html",
         figures=directory("<results>/figures"),
@@ -29,6 +33,7 @@ rule report:
         config=RUN.config,
         cohort_files=RUN.cohort_files,
         tables=TABLES,
+        bulk=BULK,
         code=digest("report"),
     script:
         "../scripts/report.py"

@@ -5,11 +5,11 @@ from cytostrat.runlog import logged
 from cytostrat.signatures import read_signatures
 
 with logged(snakemake.log[0], what=f"associate {snakemake.wildcards.cohort}"):
-    cohort = tables.read_cohort(snakemake.input.cohort)
+    cohort, scores = tables.read_baseline(snakemake.input.cohort, snakemake.input.scores)
     signatures = read_signatures(snakemake.input.signatures)
     effects = associate.association_effects(
         cohort.obs,
-        tables.read_table(snakemake.input.scores, tables.SCORES),
+        scores,
         cohort.X,
         cohort.var_names,
         tables.read_table(snakemake.input.coverage, tables.COVERAGE),

@@ -5,7 +5,7 @@ from cytostrat.runlog import logged
 from cytostrat.signatures import primary, read_signatures
 
 with logged(snakemake.log[0], what=f"prerank {snakemake.wildcards.cohort}"):
-    cohort = tables.read_cohort(snakemake.input.cohort)
+    cohort, _ = tables.read_baseline(snakemake.input.cohort, snakemake.input.scores)
     found = contrast.prerank(
         cohort.X,
         cohort.var_names,

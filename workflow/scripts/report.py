@@ -8,16 +8,17 @@ from cytostrat.signatures import read_signatures
 
 with logged(snakemake.log[0], what="report"):
     paths, params = snakemake.input, snakemake.params
-    signatures = read_signatures(paths.signatures)
-    therapies = knowledge.read_therapies(paths.therapies, signatures=signatures)
     cohorts = tables.read_cohorts(params.cohort_files, paths.cohorts)
     inputs = report.ReportInputs(
         **tables.read_tables({name: paths[name] for name in params.tables}),
+        curves=tables.stacked(tables.read_frames(params.bulk, paths.curves)),
+        running=tables.stacked(tables.read_frames(params.bulk, paths.running)),
+        gene_effects=tables.read_frames(params.bulk, paths.genes),
         scores=tables.read_scores(cohorts, paths.scores),
         clinical={name: cohort.obs for name, cohort in cohorts.items()},
         provenance={name: cohort.uns["provenance"] for name, cohort in cohorts.items()},
-        signatures=signatures,
-        therapies={key: [*entries.values()] for key, entries in vars(therapies).items()},
+        signatures=(signatures := read_signatures(paths.signatures)),
+        **knowledge.read_documents(paths.therapies, paths.claims, signatures=signatures),
         config=params.config,
         cohort_files=params.cohort_files,
         versions=provenance.versions(),

@@ -5,9 +5,8 @@ from cytostrat.runlog import logged
 from cytostrat.signatures import read_gene_filters, read_signatures
 
 with logged(snakemake.log[0], what=f"sensitivity {snakemake.wildcards.cohort}"):
-    cohort = tables.read_cohort(snakemake.input.cohort)
+    cohort, scores = tables.read_baseline(snakemake.input.cohort, snakemake.input.scores)
     signatures = read_signatures(snakemake.input.signatures)
-    scores = tables.read_table(snakemake.input.scores, tables.SCORES)
     coverage = tables.read_table(snakemake.input.coverage, tables.COVERAGE)
     filters = read_gene_filters(snakemake.input.filters)
     data = (cohort.obs, scores, coverage, signatures)
