@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 
@@ -18,7 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytostrat import tables
-from cytostrat.report import build_report, figures, tables_html, wording
+from cytostrat.report import (
+    build_report,
+    explore,
+    facts,
+    figures,
+    methods,
+    relations,
+    sections,
+    tables_html,
+    verdicts,
+    wording,
+)
 from tests import report_example
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "line", "rect", "path", "use", "image"}
@@ -82,10 +94,13 @@ def report(situation: str):
     """Build the report of a named situation once for all tests."""
     situations = {
         "three cohorts": {},
-        "simulated": {"simulated": ("alpha", "beta", "gamma")},
-        "partly simulated": {"cohorts": ("alpha", "beta"), "simulated": ("beta",)},
+        "simulated": {"cohorts": ("alpha",), "simulated": ("alpha",)},
+        "partly simulated": {
+            "cohorts": ("alpha", "beta"),
+            "simulated": ("beta",),
+            "survival": False,
+        },
         "one cohort": {"cohorts": ("alpha",)},
-        "no survival": {"cohorts": ("alpha", "beta"), "survival": False},
         "signature that no cohort covers": {"cohorts": ("alpha",), "unseen": "IFN_I"},
     }
     inputs = report_example.example(n=60, **situations[situation])
@@ -97,7 +112,6 @@ SITUATIONS = [
     "simulated",
     "partly simulated",
     "one cohort",
-    "no survival",
     "signature that no cohort covers",
 ]
 
@@ -129,7 +143,7 @@ def test_policy_allows_the_page_script_and_no_other():
 
 
 def test_same_inputs_give_the_same_bytes():
-    inputs = report_example.example(cohorts=("alpha",), n=60)
+    inputs = report_example.example(cohorts=("alpha",), n=60, unseen="IFN_I")
     first, second = build_report(inputs), build_report(inputs)
     assert first.html == second.html
     assert first.figures == second.figures
@@ -313,3 +327,153 @@ def test_report_never_says_predictive_of_its_own_data():
     _, made = report("three cohorts")
     for found in re.finditer(r"[^.]*predict[^.]*\.", Page(made.html).text):
         assert re.search(r"\b(no|not|never|cannot)\b", found[0], flags=re.IGNORECASE), found[0]
+
+
+@cache
+def claims_report():
+    inputs = report_example.example(n=60, simulated=("beta",), claims=True)
+    return inputs, build_report(inputs)
+
+
+def test_every_claim_has_one_line_and_its_verdicts():
+    """The line of a claim shows the pooled verdict; every cohort's stands in the claim's table."""
+    inputs, made = claims_report()
+    page = Page(made.html)
+    assert page.targets <= set(page.ids)
+    context = verdicts.context(inputs)
+    lines = {line["id"]: line for line in context["all"]}
+    assert list(lines) == ["il1_her2", "il1_outcome", "anakinra_targets"]
+    assert lines["il1_her2"]["words"] == ["inconsistent"]
+    assert [group["title"] for group in context["groups"]] == [
+        "Decided",
+        "Not decided",
+        "Not testable on these data",
+    ]
+    rows = inputs.verdicts[inputs.verdicts["claim"].eq("il1_her2")]
+    cohort_rows = rows[rows["cohort"].ne("pooled")]
+    assert len(lines["il1_her2"]["cohorts"]) == len(cohort_rows) == 6
+    drawn = {entry["text"] for entry in lines["il1_her2"]["drawn"]}
+    assert drawn == {
+        wording.estimate(row) for _, row in rows[rows["cohort"].eq("pooled")].iterrows()
+    }
+
+
+def test_pooled_verdicts_of_partly_simulated_runs_are_marked():
+    inputs, _ = claims_report()
+    lines = verdicts.context(inputs)["all"]
+    assert all(line["simulated"] for line in lines)
+    marks = {entry["cohort"]: entry["simulated"] for line in lines for entry in line["cohorts"]}
+    assert marks == {"alpha": False, "beta": True, "gamma": False}
+
+
+def test_two_cohorts_give_no_pooled_line():
+    """Without a pooled verdict the line gives the range over cohorts and says why."""
+    inputs = report_example.example(cohorts=("alpha", "beta"), n=60, claims=True)
+    table = inputs.verdicts
+    table = table[table["cohort"].ne("pooled") | table["estimate"].isna()]
+    line = verdicts.context(replace(inputs, verdicts=table))["all"][0]
+    assert not line["pooled"]
+    assert line["summary"][0]["what"] == "4 estimates in 2 cohorts, shown one by one"
+
+
+def test_interval_is_drawn_to_scale():
+    row = {"estimate": 0.25, "low": 0.0, "high": 2.0, "scale": "adjusted_g", "kind": "verdict"}
+    (drawn,) = sections.strip([row])
+    assert (drawn["low"], drawn["estimate"], drawn["high"]) == (50, 62, 98)
+    assert drawn["cut_high"]
+    assert not drawn["cut_low"]
+
+
+def test_outcome_is_drawn_and_named_prognostic():
+    _, made = claims_report()
+    names = {name for name in made.figures if name.startswith("outcome/")}
+    assert "outcome/OS.svg" in names
+    assert "outcome/IL1_SURROGATE_A/alpha.svg" in names
+    text = Page(made.html).text
+    assert "display only" in text
+    assert "An association with outcome is prognostic" in text
+
+
+def test_numbers_at_risk_fall_and_start_with_the_group():
+    inputs, made = claims_report()
+    data = pd.read_csv(
+        pd.io.common.BytesIO(made.figures["outcome/IL1_SURROGATE_A/alpha.tsv"]), sep="\t"
+    )
+    assert set(data["group"]) == {"low", "middle", "high"}
+    first = data[data["tick"] & data["time"].eq(0)]
+    assert first["at_risk"].sum() == len(inputs.clinical["alpha"])
+
+
+def test_a_run_without_survival_has_no_outcome_section():
+    _, made = report("partly simulated")
+    page = Page(made.html)
+    assert "outcome" not in page.ids
+    assert "no cohort has an endpoint" in page.text
+
+
+def test_a_single_cell_cohort_stands_alone():
+    inputs = report_example.single_cell()
+    made = build_report(inputs)
+    page = Page(made.html)
+    assert page.targets <= set(page.ids)
+    assert {"cells", "summary", "tables"} <= set(page.ids)
+    assert "explore" not in page.ids
+    assert "cells/cells/IL1B-share-of-total" in " ".join(made.figures)
+    assert "90 % of its transcripts in myeloid cells" in page.text
+
+
+def test_method_agreement_is_the_lowest_rank_correlation():
+    inputs = report_example.example(cohorts=("alpha",), n=60)
+    scores = inputs.scores["alpha"]
+    other = scores.assign(method="singscore", score=-scores["score"])
+    inputs = replace(inputs, scores={"alpha": pd.concat([scores, other])})
+    drawing = relations.method_agreement(inputs)
+    assert set(drawing.data["column"]) == {"singscore"}
+    np.testing.assert_allclose(drawing.data["value"], -1)
+
+
+def test_overlap_is_the_share_of_common_genes():
+    """The example's sets hold ten genes each; A starts at 0 and B at 8, so 2 of 18 are common."""
+    data = relations.overlap(report_example.example(cohorts=("alpha",), n=60)).data
+    pair = data[data["row"].eq("IL1A response") & data["column"].eq("Blood inflammation modules")]
+    assert pair["value"].tolist() == pytest.approx([2 / 18])
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=50).filter(
+        lambda values: np.isfinite(values).any()
+    )
+)
+def test_quantised_numbers_come_back(values):
+    packed = explore.quantised(pd.Series(values))
+    steps = np.array(packed["steps"])
+    back = packed["low"] + steps * (packed["high"] - packed["low"]) / explore.STEPS
+    known = np.isfinite(values)
+    assert (steps[~known] == -1).all()
+    reach = packed["high"] - packed["low"]
+    limit = reach / (2 * explore.STEPS) + 1e-5 * np.abs(np.array(values)[known]).max() + 1e-9
+    assert (np.abs(back[known] - np.array(values)[known]) <= limit).all()
+
+
+def test_flow_starts_and_ends_with_the_table():
+    inputs, made = report("one cohort")
+    flow = sections.flow_steps(inputs, "alpha")
+    lost = sum(step["lost"] for step in flow["steps"])
+    assert flow["start"] - lost == flow["end"] == len(inputs.clinical["alpha"])
+    assert "\u22127 no expression profile" in Page(made.html).text
+
+
+def test_methods_state_the_settings_of_the_run():
+    inputs = report_example.example(
+        cohorts=("alpha",),
+        n=60,
+        config={
+            "methods": ["singscore"],
+            "contrast": {"adjustment": ["er", "grade"], "min_group": 7},
+            "signatures": {"min_coverage": 0.75},
+            "families": {"my_family": {}},
+        },
+    )
+    text = " ".join(methods.paragraphs(inputs, [facts.cohort_facts(inputs, "alpha")]))
+    for said in ("singscore", "ER and grade", "fewer than 7", "75 %", "my_family"):
+        assert said in text

@@ -104,6 +104,12 @@ class ReportInputs:
         return "+".join(covariates)
 
     @property
+    def survival_adjustment(self) -> str:
+        """Name of the primary adjustment of survival models."""
+        covariates = (self.config.get("survival") or {}).get("adjustment")
+        return "+".join(covariates) if covariates else self.adjustment
+
+    @property
     def min_coverage(self) -> float:
         """Share of genes below which a set is flagged."""
         return float((self.config.get("signatures") or {}).get("min_coverage", 0.6))

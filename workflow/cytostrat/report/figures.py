@@ -344,7 +344,7 @@ def forest(
     rows
         Each with ``group`` (heading), ``label``, ``estimate``, ``low``, ``high``, ``n`` (text),
         ``pooled`` (bool), ``hollow`` (bool) and ``colour``. A row without an estimate keeps its
-        line and says so.
+        line and says so; with limits alone it is a dashed line (a prediction interval).
     name, title, caption, xlabel
         File name and words.
     simulated
@@ -398,6 +398,11 @@ def forest(
             estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
             if np.isfinite(estimate):
                 _interval(axes, at, estimate, low, high, row, null - limit, null + limit)
+            elif np.isfinite(low) and np.isfinite(high):
+                axes.plot(
+                    [max(low, null - limit), min(high, null + limit)], [at, at], lw=1.2,
+                    ls=(0, (3, 2)), color=row["colour"] or palette.INK,
+                )  # fmt: skip
             shown = {"estimate": estimate, "low": low, "high": high,
                      "scale": "log_hr" if log else "mean_z"}  # fmt: skip
             axes.text(
@@ -500,8 +505,11 @@ def heatmap(
 
     rows, columns = matrix.shape
     with _style():
-        width = 2.3 + 0.46 * columns
-        figure = Figure(figsize=(max(3.4, width), 1.5 + 0.27 * rows), layout="constrained")
+        # Names need their room: about 0.066 inch a letter at this size, slanted below.
+        longest = max((len(str(label)) for label in matrix.index), default=0)
+        below = max((len(str(label)) for label in matrix.columns), default=0)
+        size = (1.3 + 0.066 * longest + 0.46 * columns, 0.6 + 0.045 * below + 0.27 * rows)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         sns.heatmap(
             matrix.astype(float), ax=axes, cmap=palette.DIVERGING if diverging else "Blues",

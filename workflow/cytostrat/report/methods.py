@@ -26,6 +26,8 @@ SOFTWARE_DOI = {
     "numba": "10.1145/2833157.2833162",
 }
 
+ROLES = {"celltype": "cell-type markers", "comparator": "comparators", "control": "controls"}
+
 
 def context(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Build the Methods paragraphs, software, sources, configuration and commands."""
@@ -106,7 +108,9 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     first = METHODS.get(inputs.method)
     scored = first.title + (f", doi:{first.doi}" if first.doi else "") if first else inputs.method
     others = [METHODS[m].title if m in METHODS else m for m in methods[1:]]
-    known_roles = wording.join_names(f"{n} {role}" for role, n in sorted(roles.items()))
+    known_roles = wording.join_names(
+        f"{n} {ROLES.get(role, role)}" for role, n in sorted(roles.items())
+    )
     text = (
         f"Signatures: {len(inputs.signatures)} gene sets ({known_roles}) were scored in each "
         f"sample by {scored}"
@@ -139,10 +143,11 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     if "survival" in asked:
         out.append(
             "Outcome: Cox regression per standard deviation of the continuous score, crude and "
-            "adjusted; fewer than ten events per term gives no estimate; proportional hazards "
-            "were tested by Schoenfeld residuals. Kaplan-Meier curves by thirds fixed beforehand "
-            "are for display. An association with outcome is prognostic and says nothing about "
-            "who benefits from a treatment."
+            f"adjusted for {sections.adjustment_words(inputs.survival_adjustment)}; fewer than ten "
+            "events per term gives no estimate; proportional hazards were tested by Schoenfeld "
+            "residuals. Kaplan-Meier curves by thirds fixed beforehand are for display. An "
+            "association with outcome is prognostic and says nothing about who benefits from a "
+            "treatment."
         )
     if "response" in asked or "response_change" in asked:
         out.append(
@@ -165,8 +170,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     rule = inputs.claims.get("rule") or {}
     if rule and len(inputs.verdicts):
         bounds = ", ".join(
-            f"{wording.scale_of(scale).label} \u00b1{value:g}"
-            for scale, value in (rule.get("equivalence") or {}).items()
+            _bound(scale, float(value)) for scale, value in (rule.get("equivalence") or {}).items()
         )
         out.append(
             "Verdicts: one rule fixed in advance. A claim is supported (for a surrogate "
@@ -178,6 +182,14 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             f"{rule.get('min_cohorts', 3)} cohorts."
         )
     return out
+
+
+def _bound(scale: str, value: float) -> str:
+    record = wording.scale_of(scale)
+    if record.exponentiate:
+        low, high = (wording.number(wording.on_scale(v, scale)) for v in (-value, value))
+        return f"{record.label} {low} to {high}"
+    return f"{record.label} \u00b1{value:g}"
 
 
 def nulls(inputs: ReportInputs) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
             if here.empty:
                 continue
             crude = facts.first(select(here, adjustment="none"))
-            adjusted = facts.first(select(here, adjustment=inputs.adjustment))
+            adjusted = facts.first(select(here, adjustment=inputs.survival_adjustment))
             mask = here["adjustment"].str.contains(WITH_PROLIFERATION, regex=False)
             lines.append(
                 {
@@ -78,7 +78,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
                 select(
                     inputs.pooled, question="survival", endpoint=endpoint, stratum="all",
                     signature=signature.name, method=inputs.method, scale="log_hr",
-                    adjustment=inputs.adjustment, gene_filter=["all genes", ""],
+                    adjustment=inputs.survival_adjustment, gene_filter=["all genes", ""],
                 )
             )
         )  # fmt: skip
@@ -93,8 +93,8 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
             name=f"outcome/{wording.slug(endpoint)}",
             title=f"{endpoint}: hazard ratio per standard deviation of each signature",
             caption=f"{endpoint}: Cox model per standard deviation of the score, adjusted for "
-            f"{sections.adjustment_words(inputs.adjustment)} where it could be, else crude "
-            "(hollow); diamonds are pooled. An association with outcome is prognostic.",
+            f"{sections.adjustment_words(inputs.survival_adjustment)} where it could be, else "
+            "crude (hollow); diamonds are pooled. An association with outcome is prognostic.",
             xlabel="hazard ratio per SD of the score",
             sides=("longer", "shorter survival"),
             log=True,
@@ -113,7 +113,8 @@ def words(inputs: ReportInputs, signature: str) -> list[str]:
     out = []
     where = {
         "question": "survival", "stratum": "all", "signature": signature, "method": inputs.method,
-        "scale": "log_hr", "adjustment": inputs.adjustment, "gene_filter": ["all genes", ""],
+        "scale": "log_hr", "adjustment": inputs.survival_adjustment,
+        "gene_filter": ["all genes", ""],
     }  # fmt: skip
     for endpoint in ENDPOINTS:
         pooled = facts.first(facts.pooled_models(select(inputs.pooled, endpoint=endpoint, **where)))

@@ -121,6 +121,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "simulated": simulated,
         "research_use": wording.RESEARCH_USE,
         "adjustment": sections.adjustment_words(inputs.adjustment),
+        "survival_adjustment": sections.adjustment_words(inputs.survival_adjustment),
         "method": inputs.method,
         "min_coverage": inputs.min_coverage,
         "cohorts": cohorts,

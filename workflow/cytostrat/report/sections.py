@@ -14,6 +14,7 @@ from cytostrat.report.facts import ReportInputs, select
 from cytostrat.stats.controls import GOOD_FROM, PASS_ABOVE
 
 AMPLICON_FREE = "without amplicon core"
+PREDICTION = "95 % prediction interval"
 
 
 def standardised(scores: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -178,7 +179,7 @@ def limits(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[s
 
 def adjustment_words(adjustment: str) -> str:
     """Write ``er+age`` as in a sentence."""
-    words = {"er": "ER", "age": "age", "pam50": "PAM50", "none": "nothing"}
+    words = {"er": "ER", "her2": "HER2", "pam50": "PAM50", "tnf": "TNF", "none": "nothing"}
     return wording.join_names(
         words.get(part, part.replace("_", " ")) for part in adjustment.split("+")
     )
@@ -397,6 +398,9 @@ def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
         for _, row in facts.pooled_models(pooled).iterrows():
             label, k = f"Pooled, {facts.MODELS[row['model']]}", f"k = {wording.count(row['k'])}"
             rows.append(_forest_row(row, heading, label, k, hollow=hollow, pooled=True))
+            if wording.finite(row["pi_low"]) and wording.finite(row["pi_high"]):
+                expected = {"estimate": None, "low": row["pi_low"], "high": row["pi_high"]}
+                rows.append({**rows[-1], **expected, "label": PREDICTION, "n": ""})
     if not any(wording.finite(row["estimate"]) for row in rows):
         return None
     title = inputs.signatures[name].title
@@ -404,8 +408,9 @@ def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
         rows,
         name=f"signatures/{wording.slug(name)}/forest",
         title=f"{title}: HER2-positive minus HER2-negative in each cohort",
-        caption="Squares are cohorts, diamonds pooled estimates, lines 95 % intervals; hollow is "
-        "crude, filled is adjusted. Numbers in brackets: HER2-positive v HER2-negative.",
+        caption="Squares are cohorts, diamonds pooled estimates, lines 95 % intervals, the dashed "
+        "line is where a further cohort is expected; hollow is crude, filled is adjusted. "
+        "Numbers in brackets: HER2-positive v HER2-negative.",
         xlabel="difference in standard deviations (g)",
         sides=("higher in HER2\u2212", "higher in HER2+"),
         simulated=bool(inputs.simulated),
@@ -448,25 +453,35 @@ def signature_index(inputs: ReportInputs) -> list[dict[str, Any]]:
 
 
 def flow_steps(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
-    """Return the flow of one cohort: where it started, each exclusion, where it ended."""
+    """Return the flow of one cohort: where it started, each exclusion, where it ended.
+
+    Steps stand in the order of their numbers, or of falling n where a step has none. Reasons that
+    cost nothing are gathered, but for those that say what was kept.
+    """
     rows = select(inputs.flow, cohort=cohort)
+    rows = rows[rows["n_in"].notna() & rows["n_out"].notna()]
+    numbered = rows["step"].str.match(r"\d").all()
     steps = [
         {
-            "step": row["step"],
+            "step": re.sub(r"^\d+\s*", "", row["step"]),
             "reason": row["reason"],
-            "n_in": int(row["n_in"]) if not pd.isna(row["n_in"]) else None,
-            "n_out": int(row["n_out"]) if not pd.isna(row["n_out"]) else None,
+            "n_in": int(row["n_in"]),
+            "n_out": int(row["n_out"]),
+            "lost": int(row["n_in"]) - int(row["n_out"]),
+            "order": (row["step"],) if numbered else (-int(row["n_in"]), -int(row["n_out"])),
         }
         for _, row in rows.iterrows()
     ]
-    # The table is sorted by key; the order in time is the order of falling n.
-    steps.sort(key=lambda s: (-(s["n_in"] or 0), -(s["n_out"] or 0)))
-    for step in steps:
-        both = step["n_in"] is not None and step["n_out"] is not None
-        step["lost"] = step["n_in"] - step["n_out"] if both else None
+    steps.sort(key=lambda step: step["order"])
+    started = bool(numbered) and bool(steps) and not steps[0]["lost"]
+    later = steps[1:] if started else steps
     return {
         "cohort": cohort,
-        "steps": steps,
+        "first": steps[0]["reason"] if started else "received",
+        "steps": [step for step in later if step["lost"] or "kept" in step["reason"]],
+        "nothing": [
+            step["reason"] for step in later if not step["lost"] and "kept" not in step["reason"]
+        ],
         "start": steps[0]["n_in"] if steps else None,
         "end": steps[-1]["n_out"] if steps else None,
         "simulated": cohort in inputs.simulated,

@@ -132,7 +132,7 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "expected": claim.get("expected", ""),
         "disagreement": claim.get("disagreement", ""),
         "disagrees_with": [str(name) for name in claim.get("disagrees_with") or []],
-        "adjustment": (claim.get("select") or {}).get("adjustment", ""),
+        "adjustment": _adjustment(claim),
         "signatures": sorted(set(rows["signature"]) - {""}),
         "words": list(words),
         "badges": [
@@ -154,6 +154,12 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "strip": sections.strip([{**entry["row"], "kind": "verdict"} for entry in drawn]),
         "simulated": inputs.any_simulated(sorted(set(answer["cohort"]))),
     }
+
+
+def _adjustment(claim: Mapping[str, Any]) -> str:
+    """Return the covariates of a claim in words; empty where it has none or takes any."""
+    named = str((claim.get("select") or {}).get("adjustment", ""))
+    return "" if named in ("", "none", "any") else sections.adjustment_words(named)
 
 
 def _summary(drawn: Sequence[Mapping[str, Any]], *, pooled: bool) -> list[dict[str, str]]:

@@ -204,6 +204,9 @@ def estimate(row: Any, *, label: bool = True, digits: int = 2) -> str:
     """
     scale = row["scale"]
     if not finite(row["estimate"]):
+        if finite(row["low"]) and finite(row["high"]):
+            low, high = (number(on_scale(row[key], scale), digits) for key in ("low", "high"))
+            return f"({low} to {high})"
         return NOT_ESTIMATED
     value = number(on_scale(row["estimate"], scale), digits)
     text = f"{scale_of(scale).label} {value}" if label else value
