@@ -11,7 +11,7 @@ READY := .venv/.ready
 SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/laptop --cores $(CORES)
 
 .DEFAULT_GOAL := report
-.PHONY: report real test lint format docs clean help
+.PHONY: report real test lint format bench calibrate docs clean help
 
 report: $(READY)  ## Run the demo cohorts (or CONFIG=...) and say where the report is
 	@$(SNAKEMAKE) --configfile $(CONFIG)
@@ -32,6 +32,12 @@ format: $(READY)  ## Rewrite code and workflow in the house style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+bench: $(READY)  ## Compare speed and memory of scoring with its peers, in one run
+	$(BIN)/python tests/benchmarks/bench.py
+
+calibrate: $(READY)  ## Measure error rates and coverage on null cohorts, write docs/calibration.md
+	PYTHONPATH=workflow $(BIN)/python tests/benchmarks/calibrate.py --write docs/calibration.md
 
 docs: $(READY)  ## Write the generated parts of config/README.md
 	$(BIN)/python -m tests.manual

@@ -282,6 +282,9 @@ def write_cohort(cohort: AnnData, path: str | Path) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     out = cohort.copy()
+    for column in out.obs:
+        if out.obs[column].isna().all():
+            out.obs[column] = np.nan  # HDF5 has no text column without a text
     out.uns["provenance"] = json.dumps(dict(cohort.uns["provenance"]), sort_keys=True)
     part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
     try:

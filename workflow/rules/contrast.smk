@@ -52,6 +52,7 @@ rule sensitivity:
         adjustment=RUN.config["contrast"]["adjustment"],
         methods=RUN.config["methods"],
         permutations=PERMUTATIONS,
+        nulls=NULLS,
         code=digest("contrast"),
         scoring=digest("signature_scores"),
     script:

@@ -4,6 +4,7 @@
 
 rule meta:
     input:
+        patients=expand("<results>/qc/{cohort}.patients.tsv", cohort=BULK),
         controls=expand("<results>/qc/{cohort}.controls.tsv", cohort=BULK),
         effects=expand("<results>/{stage}/{cohort}.tsv", stage=EFFECTS, cohort=BULK),
         signatures="<results>/signatures/signatures.tsv",
@@ -21,6 +22,7 @@ rule meta:
         mem_mb=2000,
         runtime=20,
     params:
+        cohorts=BULK,
         families=RUN.config["families"],
         methods=RUN.config["methods"],
         code=digest("meta"),

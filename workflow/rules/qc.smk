@@ -11,6 +11,7 @@ rule qc:
         cohort="<results>/cohorts/{cohort}.h5ad",
         flow="<results>/qc/{cohort}.flow.tsv",
         controls="<results>/qc/{cohort}.controls.tsv",
+        patients="<results>/qc/{cohort}.patients.tsv",
     log:
         "<logs>/qc/{cohort}.log",
     benchmark:

@@ -19,7 +19,12 @@ with logged(snakemake.log[0], what="meta"):
     effects = assign_families(tables.EFFECTS.concat(found), families)
     therapies = read_therapies(snakemake.input.therapies, signatures=signatures)
     claims = read_claims(snakemake.input.claims, signatures=signatures, therapies=therapies)
-    pooled = meta.pool_effects(effects, adjustments=claims.adjustments)
+    patients = map(tables.read_lines, snakemake.input.patients)
+    pooled = meta.pool_effects(
+        effects,
+        patients=dict(zip(snakemake.params.cohorts, patients, strict=True)),
+        adjustments=claims.adjustments,
+    )
     random = {name: columns | {"model": ["random"]} for name, columns in families.items()}
     pooled = assign_families(pooled, random)
     tables.write_table(effects, snakemake.output.effects, tables.EFFECTS)

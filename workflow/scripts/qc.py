@@ -18,3 +18,4 @@ with logged(snakemake.log[0], what=f"qc {snakemake.wildcards.cohort}"):
     tables.write_cohort(cohort, snakemake.output.cohort)
     tables.write_table(flow, snakemake.output.flow, tables.FLOW)
     tables.write_table(controls, snakemake.output.controls, tables.EFFECTS)
+    tables.write_lines(cohort.obs["patient"], snakemake.output.patients)

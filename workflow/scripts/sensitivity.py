@@ -2,7 +2,7 @@
 
 from cytostrat import contrast, signature_scores, tables
 from cytostrat.runlog import logged
-from cytostrat.signatures import read_gene_filters, read_signatures
+from cytostrat.signatures import primary, read_gene_filters, read_signatures
 
 with logged(snakemake.log[0], what=f"sensitivity {snakemake.wildcards.cohort}"):
     cohort, scores = tables.read_baseline(snakemake.input.cohort, snakemake.input.scores)
@@ -20,6 +20,9 @@ with logged(snakemake.log[0], what=f"sensitivity {snakemake.wildcards.cohort}"):
         filter_genes=filters,
         filter_scores=signature_scores.filtered_scores(cohort, signatures, filters, **options),
         erbb2=signature_scores.expression_of(cohort, ["ERBB2"]).get("ERBB2"),
+        null_scores=signature_scores.null_scores(
+            cohort, primary(signatures), **snakemake.params.nulls, threads=snakemake.threads
+        ),
     )
     permuted = contrast.permuted_effects(*data, **common, **snakemake.params.permutations)
     tables.write_table(

@@ -10,11 +10,12 @@ doi:10.1177/0013164401614002 (the interval).
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special
 
 from cytostrat.stats.effect_size import small_sample_correction
 from cytostrat.stats.estimates import Estimates, as_columns, bounded_p
 from cytostrat.stats.permutation import EXACT_UP_TO, sign_flip_p
+from cytostrat.stats.power import detectable_noncentrality
 
 
 def paired_d(
@@ -84,16 +85,5 @@ def detectable_paired_d(n: int, *, power: float = 0.8, alpha: float = 0.05) -> f
     """Return the smallest |d| that a two-sided paired t-test of n pairs finds; NaN below 3."""
     if n < 3:
         return float("nan")
-    df = n - 1
-    critical = stats.t.isf(alpha / 2, df)
-
-    def shortfall(ncp: float) -> float:
-        # the far tail is below 1e-7 from ncp = 4 on, and NaN in places there
-        far = np.nan_to_num(special.nctdtr(df, ncp, -critical))
-        return 1 - special.nctdtr(df, ncp, critical) + far - power
-
-    upper = 2.0
-    while shortfall(upper) < 0:
-        upper *= 2
-    ncp = optimize.brentq(shortfall, 0.0, upper, xtol=1e-10)
-    return float(small_sample_correction(df) * ncp / np.sqrt(n))
+    ncp = detectable_noncentrality(n - 1, power=power, alpha=alpha)
+    return float(small_sample_correction(n - 1) * ncp / np.sqrt(n))

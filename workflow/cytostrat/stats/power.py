@@ -9,13 +9,28 @@ Cohen 1988, Statistical Power Analysis (standardised difference).
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from cytostrat.stats.effect_size import small_sample_correction
 
 
 def _normal_sum(power: float, alpha: float) -> float:
     return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power))
+
+
+def detectable_noncentrality(df: int, *, power: float, alpha: float) -> float:
+    """Return the noncentrality at which a two-sided t-test of `df` has the stated power."""
+    critical = stats.t.isf(alpha / 2, df)
+
+    def shortfall(ncp: float) -> float:
+        # The far tail is below 1e-7 from ncp = 4 on, and comes out as NaN in places there.
+        far = np.nan_to_num(special.nctdtr(df, ncp, -critical))
+        return 1 - special.nctdtr(df, ncp, critical) + far - power
+
+    upper = 2.0
+    while shortfall(upper) < 0:
+        upper *= 2
+    return float(optimize.brentq(shortfall, 0.0, upper, xtol=1e-10))
 
 
 def detectable_g(
@@ -32,15 +47,7 @@ def detectable_g(
         return float("nan")
     df = n_case + n_control - 2
     scale = np.sqrt(1 / n_case + 1 / n_control)
-    critical = stats.t.isf(alpha / 2, df)
-
-    def shortfall(ncp: float) -> float:
-        return stats.nct.sf(critical, df, ncp) + stats.nct.cdf(-critical, df, ncp) - power
-
-    upper = 2.0
-    while shortfall(upper) < 0:
-        upper *= 2
-    ncp = optimize.brentq(shortfall, 0.0, upper, xtol=1e-10)
+    ncp = detectable_noncentrality(df, power=power, alpha=alpha)
     return float(small_sample_correction(df) * ncp * scale / np.sqrt(1 - r2))
 
 
