@@ -42,20 +42,24 @@ def _areas(ranks, spread, counts, indptr, members, fraction, out):
     for row in range(ranks.shape[0]):
         n = counts[row]
         limit = np.int64(np.ceil(fraction * n))
+        top = 2 * (n + 1)
+        reach = limit + n + 1  # a tie that starts at the limit and ends at n has its middle there
         for item in range(out.shape[1]):
             k = 0
             whole = 0  # twice the area of the genes whose tie does not cross the limit
             part = 0.0
             for i in range(indptr[item], indptr[item + 1]):
-                gene = members[i]
-                doubled = np.int64(ranks[row, gene])
+                gene = np.uint32(members[i])
+                doubled = ranks[row, gene]
                 if doubled <= 0:
                     continue
                 k += 1
-                middle = 2 * (n + 1) - doubled  # twice the descending position
-                width = np.int64(spread[row, gene])
-                first = (middle - width) // 2
-                last = (middle + width) // 2
+                middle = top - doubled  # twice the descending position
+                if middle >= reach:
+                    continue
+                width = spread[row, gene]
+                first = (middle - width) >> 1
+                last = (middle + width) >> 1
                 if last < limit:
                     whole += 2 * limit - middle
                 elif first < limit:

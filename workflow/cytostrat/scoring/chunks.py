@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from scipy import sparse
 
 from cytostrat.errors import InputError
 
+if TYPE_CHECKING:
+    import h5py
+
 
 def _text(group: h5py.Group, path: Path) -> np.ndarray:
     """Return the index of ``obs`` or ``var``."""
+    import h5py
+
     if not isinstance(group, h5py.Group) or "_index" not in group.attrs:
         raise InputError(
             f"{path}: {group.name} has no named index; write the file with anndata 0.8 or later."
@@ -27,6 +31,8 @@ def _text(group: h5py.Group, path: Path) -> np.ndarray:
 
 def gene_names(path: str | Path) -> np.ndarray:
     """Return the gene symbols of an .h5ad file (index of ``var``)."""
+    import h5py  # costs every job 0.1 s, and few read from disk
+
     with h5py.File(path) as file:
         return _text(file["var"], Path(path))
 
@@ -55,6 +61,8 @@ def read_chunks(
     InputError
         The layer is absent, or the matrix is stored by columns.
     """
+    import h5py
+
     path = Path(path)
     if rows < 1:
         raise InputError(f"{path} is to be read {rows} rows at a time; give 1 or more.")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from cytostrat.errors import ScoringError
 from cytostrat.scoring.genelists import column_of
@@ -116,6 +115,8 @@ def cytosig(
     ----------
     doi:10.1038/s41592-021-01274-5
     """
+    from threadpoolctl import threadpool_limits
+
     columns = column_of(genes)
     if not responses.index.is_unique:
         raise ScoringError("The response matrix names a gene twice; keep one row per gene.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from cytostrat.errors import ScoringError
 from cytostrat.scoring.columns import SMALLEST_SD, for_genes, moments
@@ -220,6 +219,8 @@ def gsva(
     ----------
     doi:10.1186/1471-2105-14-7
     """
+    from scipy import special  # only here: spares the other methods its import
+
     n_samples, n_genes = matrix.shape
     if kernel not in ("gaussian", "poisson"):
         raise ScoringError(f"gsva knows no kernel {kernel!r}; use 'gaussian' or 'poisson'.")
