@@ -1,0 +1,291 @@
+"""Check a cohort file in seconds: everything a long run would stumble over, said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cytostrat import cohortfile, fetch, qc, readers
+from cytostrat.draft import joins
+from cytostrat.draft.write import counted
+from cytostrat.errors import CytostratError, InputError
+from cytostrat.genes import GeneIndex
+from cytostrat.harmonise import harmonise
+from cytostrat.readers import Expression
+from cytostrat.signatures import Signature, coverage
+from cytostrat.stats.controls import PASS_ABOVE
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+SHOWN = ("her2", "er", "pr", "pam50", "grade", "stage", "response", "timepoint", "cell_type")
+FEW_EVENTS = 10
+
+
+@dataclass
+class Findings:
+    """What a check found.
+
+    Parameters
+    ----------
+    facts
+        Pairs of topic and sentence.
+    remarks
+        What a person should look at; a run would go on.
+    problems
+        What would stop a run.
+    """
+
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def check(
+    path: str | Path, *, index: GeneIndex, signatures: Mapping[str, Signature],
+    min_coverage: float, downloads: Path | None = None, mirror: Path | None = None,
+) -> Findings:  # fmt: skip
+    """Check one cohort file against its data.
+
+    Where the expression matrix is absent the clinical tables are checked alone, with the
+    sample names that they hold, and the absence is a problem.
+
+    Parameters
+    ----------
+    path
+        The cohort file.
+    index
+        Approved gene symbols.
+    signatures
+        The gene sets whose coverage is told.
+    min_coverage
+        Share of a set's genes below which it is not used.
+    downloads, mirror
+        Folders in which files given by URL are looked for.
+
+    Returns
+    -------
+    Findings
+        Never raises for what is wrong with the cohort: that is a problem in it.
+    """
+    out = Findings()
+    try:
+        spec = cohortfile.load(path)
+        files = _local(spec, downloads, mirror, out)
+        tables = readers.read_clinical(
+            files, spec | {"clinical": [t for t in spec["clinical"] if _at_hand(files, t)]}
+        )
+        expression = _read(files, spec, tables, out)
+    except CytostratError as error:
+        out.problems.append(str(error))
+        return out
+    try:
+        _harmonised(expression, tables, spec, files, index, signatures, min_coverage, out)
+    except CytostratError as error:
+        out.problems.append(str(error))
+    out.remarks += [f"unverified: {text}" for text in spec["unverified"]]
+    if not spec["expected"]["n"] and not spec["expected"]["groups"]:
+        out.remarks.append("expected is empty: no published number vouches for the groups")
+    return out
+
+
+def _local(
+    spec: Mapping[str, Any], downloads: Path | None, mirror: Path | None, out: Findings
+) -> dict[str, str]:
+    """Return the files that are at hand; one that is not is a problem."""
+    files = {}
+    for source in cohortfile.sources(spec):
+        place = source.location
+        if cohortfile.is_url(place):
+            folders = [folder for folder in (downloads, mirror) if folder]
+            here = [fetch.cache_path(place, folder) for folder in folders]
+            found = next((path for path in here if path.is_file()), None)
+            if found is None:
+                out.problems.append(
+                    f"{source.key}: {place} is not downloaded; run `snakemake fetch_all`, or name "
+                    "the folder that has it with --downloads or --mirror."
+                )
+                continue
+            place = str(found)
+            if not source.sha256:
+                out.remarks.append(f"{source.key}: no sha256 is stated for {source.location}")
+        elif place.startswith(cohortfile.SIMULATED):
+            out.problems.append(
+                f"{source.key}: {place} is made by a run; check the cohort after the rule simulate."
+            )
+            continue
+        elif not Path(place).exists():
+            out.problems.append(f"{source.key}: {place} does not exist; correct the path.")
+            continue
+        files[source.key] = place
+    return files
+
+
+def _at_hand(files: Mapping[str, str], table: Mapping[str, Any]) -> bool:
+    return f"clinical_{table['name']}" in files
+
+
+def _read(
+    files: Mapping[str, str], spec: dict[str, Any], tables: Mapping[str, pd.DataFrame],
+    out: Findings,
+) -> Expression:  # fmt: skip
+    """Read the matrix; where there is none, stand in one gene of zeros for each sample."""
+    if "expression" in files:
+        expression = readers.read_expression(files, spec)
+        out.facts.append(
+            ("expression", f"{len(expression.samples)} columns x {len(expression.genes)} genes")
+        )
+        return expression
+    if not tables:
+        raise InputError("No file of the cohort is at hand, so nothing could be checked.")
+    options = {table["name"]: table["join"] for table in spec["clinical"]}
+    name = next((n for n in tables if options[n]["to"] == "sample"), next(iter(tables)))
+    column = options[name]["column"]
+    if options[name]["to"] == "patient" or column not in tables[name]:
+        column = joins.sample_column(tables[name])
+    samples = tuple(dict.fromkeys(text.strip() for text in tables[name][column]))
+    out.facts.append(("expression", f"absent; the {len(samples)} samples of table {name} instead"))
+    values = np.zeros((len(samples), 1), dtype=np.float32)
+    return Expression(values, samples, ("ERBB2",), str(path_of(spec)))
+
+
+def path_of(spec: Mapping[str, Any]) -> str:
+    """Return the first location of the expression matrix, for messages."""
+    return spec["expression"]["source"][0]["location"]
+
+
+def _harmonised(
+    expression: Expression, tables: Mapping[str, pd.DataFrame], spec: dict[str, Any],
+    files: Mapping[str, str], index: GeneIndex, signatures: Mapping[str, Signature],
+    min_coverage: float, out: Findings,
+) -> None:  # fmt: skip
+    whole = "expression" in files
+    annotation = readers.read_annotation(files, spec) if whole and "annotation" in files else None
+    excluded = files.get("exclude_patients")
+    used = spec
+    if not whole:
+        used = spec | {
+            "expression": spec["expression"]
+            | {"gene_ids": "symbol", "scale": "log2", "annotation": None}
+        }
+    cohort, flow = harmonise(
+        expression, tables, used, index, annotation=annotation,
+        excluded_patients=readers.read_patients(excluded) if excluded else (),
+    )  # fmt: skip
+    warnings = list(cohort.uns["provenance"]["warnings"])
+    _samples(cohort, flow, out)
+    _clinical(cohort, spec, out)
+    try:
+        _, _, controls = qc.check(cohort, {}, expected=spec["expected"])
+    except InputError as error:
+        out.problems.append(str(error))
+        controls = None
+    if whole:
+        _genes(cohort, spec, signatures, min_coverage, out)
+        if controls is not None:
+            _controls(controls, out)
+    out.remarks += warnings
+
+
+def _samples(cohort: AnnData, flow: pd.DataFrame, out: Findings) -> None:
+    what = "cells" if cohort.uns["provenance"]["kind"] == "single_cell" else "samples"
+    n_patients = cohort.obs["patient"].nunique()
+    out.facts.append((what, f"{cohort.n_obs} from {n_patients} patient(s) after filters"))
+    for row in flow.itertuples():
+        if row.n_in != row.n_out:
+            out.facts.append(("left out", f"{row.n_in - row.n_out}: {row.reason}"))
+
+
+def _clinical(cohort: AnnData, spec: Mapping[str, Any], out: Findings) -> None:
+    obs, counts = cohort.obs, cohort.uns["provenance"]["her2"]
+    if counts["stated"] != counts["status"]:
+        out.facts.append(("her2 stated", counted(counts["stated"])))
+    for name in SHOWN:
+        if name not in obs or obs[name].isna().all():
+            continue
+        values = obs[name].astype(object).where(obs[name].notna(), "missing").astype(str)
+        text = counted(values.value_counts().to_dict())
+        if name == "her2":
+            text += f" (by {counted(counts['source'])})"
+        out.facts.append((name, text))
+    if counts["flags"]:
+        out.facts.append(("her2 conflicts", f"{sum(counts['flags'].values())} flagged"))
+        out.facts += [("", text) for text in counted(counts["flags"]).split(", ")]
+    if obs["her2"].isna().all():
+        out.remarks.append("no sample has a HER2 status: nothing can be compared by HER2")
+    if obs["age"].notna().any():
+        age = obs["age"].astype(float)
+        out.facts.append(
+            ("age", f"median {age.median():g} ({age.min():g} to {age.max():g}), "
+                    f"{int(age.isna().sum())} missing")
+        )  # fmt: skip
+    for name in spec["endpoints"]:
+        time, event = obs[f"{name}_time"].astype(float), obs[f"{name}_event"].astype(float)
+        n, events = int(time.notna().sum()), int(event.sum())
+        out.facts.append(
+            (name, f"{events} events in {n}, median time {time.median() / 365.25:.1f} years, "
+                   f"longest {time.max() / 365.25:.1f}")
+        )  # fmt: skip
+        if events < FEW_EVENTS:
+            out.remarks.append(f"{name} has {events} events: too few for any model")
+        if n and events > 0.8 * n:
+            out.remarks.append(f"{name}: {events} of {n} have an event; is 1 the event?")
+        if time.max() > 60 * 365.25:
+            out.remarks.append(f"{name}: the longest time is over 60 years; correct its unit")
+
+
+def _genes(
+    cohort: AnnData, spec: Mapping[str, Any], signatures: Mapping[str, Signature],
+    min_coverage: float, out: Findings,
+) -> None:  # fmt: skip
+    facts = cohort.uns["provenance"]["genes"]
+    out.facts.append(
+        ("genes", f"{facts['n_out']} approved symbols from {facts['n_in']} ids "
+                  f"({facts['n_renamed']} renamed, {facts['n_mangled']} dates repaired, "
+                  f"{facts['n_ambiguous']} ambiguous and {facts['n_unknown']} unknown dropped)")
+    )  # fmt: skip
+    values = cohort.X.data if hasattr(cohort.X, "indptr") else cohort.X
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    out.facts.append(
+        ("scale", f"{spec['expression']['scale']}; {cohort.uns['provenance']['transform']}; "
+                  f"now {low:.3g} to {high:.3g}{', zeros apart' if values is not cohort.X else ''}")
+    )  # fmt: skip
+    measured = coverage(
+        signatures, cohort.var_names, cohort=spec["name"], min_coverage=min_coverage
+    )
+    usable = measured["usable"].astype(bool)
+    out.facts.append(
+        ("coverage", f"{int(usable.sum())} of {len(measured)} signatures have at least "
+                     f"{min_coverage:.0%} of their genes")
+    )  # fmt: skip
+    for row in measured.itertuples():
+        role = signatures[row.signature].role
+        if role == "primary":
+            out.facts.append((row.signature, f"{row.n_present} of {row.n_genes} genes"))
+            if not row.usable:
+                out.remarks.append(f"{row.signature} (primary) is not usable: {row.note}")
+    others = [
+        row.signature for row in measured[~usable].itertuples()
+        if signatures[row.signature].role != "primary"
+    ]  # fmt: skip
+    if others:
+        out.remarks.append(f"{len(others)} other signatures are not usable: {', '.join(others)}")
+
+
+def _controls(controls: pd.DataFrame, out: Findings) -> None:
+    for row in controls.itertuples():
+        topic = f"{row.signature} for {row.endpoint}"
+        if pd.isna(row.estimate):
+            out.facts.append((topic, row.note))
+            continue
+        out.facts.append((topic, f"AUC {row.estimate:.3f} ({row.low:.3f} to {row.high:.3f})"))
+        if row.low <= PASS_ABOVE:
+            out.remarks.append(
+                f"{row.signature} hardly separates {row.endpoint} (AUC {row.estimate:.2f}): check "
+                "the column, its value map and the sample names"
+            )
