@@ -25,6 +25,7 @@ pathvars:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/signatures.smk"
 include: "workflow/rules/simulate.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/harmonise.smk"
 include: "workflow/rules/qc.smk"
 include: "workflow/rules/score.smk"

@@ -10,6 +10,7 @@ from typing import Any
 
 from cytostrat import cohortfile
 from cytostrat.errors import ConfigError
+from cytostrat.fetch import cache_path
 from cytostrat.validation import load_yaml, validate
 
 
@@ -27,12 +28,16 @@ class Run:
         Cohort name to its file as it was written, which holds no path of a machine.
     gene_sets
         The user's GMT files, each with its table ('' where there is none).
+    downloads, mirror
+        Folder that keeps downloads, and the one that answers for every URL ('' for none).
     """
 
     config: dict[str, Any]
     cohorts: dict[str, dict[str, Any]]
     cohort_files: dict[str, dict[str, Any]]
     gene_sets: list[tuple[str, str]]
+    downloads: str = ""
+    mirror: str = ""
 
     def names(self, kind: str) -> list[str]:
         """Return the cohorts of one kind: bulk or single_cell."""
@@ -47,6 +52,57 @@ class Run:
             for other in names[: names.index(name)]
             if own and self.cohorts[other]["namespace"] == own
         ]
+
+    def rivals(self) -> dict[str, list[str]]:
+        """Return cohorts that give way in a pool, each with the earlier cohorts it gives way to.
+
+        Two cohorts may share patients whose numbers can't be compared. Until a list of patients
+        to leave out is supplied, only one of them counts in a pool.
+        """
+        names = list(self.cohorts)
+        found = {}
+        for place, name in enumerate(names):
+            earlier = [
+                other
+                for other in names[:place]
+                if other in self.cohorts[name]["may_share_patients"]
+                or name in self.cohorts[other]["may_share_patients"]
+            ]
+            if earlier and not self.cohorts[name]["filters"]["exclude_patients"]:
+                found[name] = earlier
+        return found
+
+    def remotes(self) -> dict[str, cohortfile.Source]:
+        """Return the files that are downloaded: place below a folder of downloads to source.
+
+        Raises
+        ------
+        ConfigError
+            An address can't be fetched, or two cohort files state different checksums for it.
+        """
+        found: dict[str, cohortfile.Source] = {}
+        for name, cohort in self.cohorts.items():
+            for source in cohortfile.sources(cohort):
+                if not cohortfile.is_url(source.location):
+                    continue
+                place = remote_place(source.location)
+                known = found.setdefault(place, source)
+                for key in ("sha256", "size"):
+                    stated, other = getattr(source, key), getattr(known, key)
+                    if stated and other and stated != other:
+                        raise ConfigError(
+                            f"cohort {name}: the {key} of {source.location} is {stated}, but "
+                            f"another source states {other}; correct one of the two."
+                        )
+                found[place] = known._replace(
+                    sha256=known.sha256 or source.sha256, size=known.size or source.size
+                )
+        return found
+
+
+def remote_place(url: str) -> str:
+    """Return where a URL lies below a folder of downloads."""
+    return cache_path(url, "").as_posix()
 
 
 def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
@@ -95,7 +151,30 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
                 )
             pair.append(path)
         gene_sets.append((pair[0], pair[1]))
-    return Run(checked, cohorts, cohort_files, gene_sets)
+    places = {
+        key: _folder(checked[key], f"{file}: key {key}", folder) for key in ("downloads", "mirror")
+    }
+    if places["mirror"] and not Path(places["mirror"]).is_dir():
+        raise ConfigError(
+            f"{file}: key mirror names {checked['mirror']!r}, but there is no folder "
+            f"{places['mirror']}; correct the path, or leave it empty to download."
+        )
+    return Run(
+        checked, cohorts, cohort_files, gene_sets, places["downloads"] or "downloads",
+        places["mirror"],
+    )  # fmt: skip
+
+
+def _folder(text: str, place: str, folder: Path) -> str:
+    """Return a folder of the configuration; ``~`` and ``${VARIABLE}`` are expanded."""
+    if not text:
+        return ""
+    path = os.path.expanduser(os.path.expandvars(text))
+    if "$" in path:
+        raise ConfigError(
+            f"{place} is {text!r}, but an environment variable in it is not set; set it first."
+        )
+    return os.path.normpath(folder / path)
 
 
 def family_selectors(

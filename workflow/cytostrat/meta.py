@@ -36,6 +36,7 @@ def pool_effects(
     effects: pd.DataFrame,
     *,
     patients: Mapping[str, Sequence[str]] | None = None,
+    rivals: Mapping[str, Sequence[str]] | None = None,
     adjustments: Sequence[str] = POOLED_ADJUSTMENTS,
     scales: Sequence[str] = POOLED_SCALES,
 ) -> pd.DataFrame:
@@ -52,6 +53,9 @@ def pool_effects(
         Effects rows of all cohorts.
     patients
         Cohort to its patient ids (with namespace), to make sure that no patient counts twice.
+    rivals
+        Cohort to the cohorts with which it may share patients that nobody can match. It gives
+        way in every pool that one of them enters, and the note says so.
     adjustments
         Adjustments that are the same in every cohort and so may be pooled.
     scales
@@ -72,7 +76,7 @@ def pool_effects(
     failed = failed_cohorts(effects)
     rows = []
     for key, group in wanted.groupby(KEY, sort=True):
-        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, failed))
+        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, failed, rivals or {}))
     return tables.POOLED.conform(
         pd.DataFrame(rows, columns=list(tables.POOLED.columns))
         if rows
@@ -92,15 +96,24 @@ def _no_shared_patient(patients: Mapping[str, Sequence[str]]) -> None:
             seen[patient] = cohort
 
 
-def _pooled(key: dict[str, str], group: pd.DataFrame, failed: set[str]) -> list[dict[str, object]]:
+def _pooled(
+    key: dict[str, str],
+    group: pd.DataFrame,
+    failed: set[str],
+    rivals: Mapping[str, Sequence[str]],
+) -> list[dict[str, object]]:
     usable = (
         np.isfinite(group["estimate"].to_numpy(dtype=float))
         & (group["se"].to_numpy(dtype=float) > 0)
         & ~notes.carries(group["note"], notes.UNUSABLE).to_numpy()
         & ~group["cohort"].isin(failed).to_numpy()
     )
-    pooled, left = group[usable], sorted(group.loc[~usable, "cohort"])
-    common = notes.join(f"left out: {', '.join(left)}" if left else "", _case_control(pooled))
+    left = sorted(group.loc[~usable, "cohort"])
+    usable, gave_way = _without_rivals(group["cohort"], usable, rivals)
+    pooled = group[usable]
+    common = notes.join(
+        f"left out: {', '.join(left)}" if left else "", gave_way, _case_control(pooled)
+    )
     k = len(pooled)
     if k == 0:
         return [_row(key, "random", 0, notes.join("no cohort has a usable estimate", common))]
@@ -128,6 +141,22 @@ def _pooled(key: dict[str, str], group: pd.DataFrame, failed: set[str]) -> list[
             **_numbers(random, back), **extra,
         ),
     ]  # fmt: skip
+
+
+def _without_rivals(
+    cohorts: pd.Series, usable: np.ndarray, rivals: Mapping[str, Sequence[str]]
+) -> tuple[np.ndarray, list[str]]:
+    """Leave out cohorts that give way to a usable one; return who is left, and notes."""
+    keep, clauses = usable.copy(), []
+    for cohort, others in rivals.items():
+        mine = (cohorts == cohort).to_numpy()
+        winners = sorted(set(others) & set(cohorts[keep & ~mine]))
+        if (keep & mine).any() and winners:
+            keep &= ~mine
+            clauses.append(
+                f"left out: {cohort}, which may share patients with {', '.join(winners)}"
+            )
+    return keep, clauses
 
 
 def _case_control(pooled: pd.DataFrame) -> str:

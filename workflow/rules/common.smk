@@ -11,7 +11,8 @@ WORKFLOW = Path(HOME) / "workflow"
 RESOURCES = Path(HOME) / "resources"
 sys.path.insert(0, str(WORKFLOW))
 
-from cytostrat.configfile import load_run
+from cytostrat.cohortfile import is_url
+from cytostrat.configfile import load_run, remote_place
 from cytostrat.digest import digest
 from cytostrat.errors import CytostratError
 from cytostrat.runlog import import_from
@@ -24,6 +25,7 @@ CONFIG_FILE = os.path.relpath(
 )
 try:
     RUN = load_run(config, file=CONFIG_FILE)
+    REMOTES = RUN.remotes()
 except CytostratError as error:
     raise WorkflowError(str(error)) from None
 
@@ -50,14 +52,24 @@ SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
 
 wildcard_constraints:
     cohort="|".join(map(re.escape, COHORTS)),
+    remote="|".join(map(re.escape, REMOTES)) or "none",
 
 
 def located(cohort):
-    """Local files of a cohort: paths as they are, simulated ones below the results."""
+    """Local files of a cohort: paths as they are, others below the results."""
     return {
-        key: location.replace("simulated:", f"<results>/simulated/{cohort}/")
+        key: (
+            f"<results>/fetched/{remote_place(location)}"
+            if is_url(location)
+            else location.replace("simulated:", f"<results>/simulated/{cohort}/")
+        )
         for key, location in COHORTS[cohort]["files"].items()
     }
+
+
+def remote_source(wildcards):
+    """Address, checksum and size of a file that is downloaded."""
+    return REMOTES[wildcards.remote]._asdict()
 
 
 def source_files(wildcards):

@@ -25,6 +25,7 @@ rule meta:
         cohorts=BULK,
         families=RUN.config["families"],
         methods=RUN.config["methods"],
+        rivals=RUN.rivals(),
         code=digest("meta"),
     script:
         "../scripts/meta.py"

@@ -23,6 +23,7 @@ with logged(snakemake.log[0], what="meta"):
     pooled = meta.pool_effects(
         effects,
         patients=dict(zip(snakemake.params.cohorts, patients, strict=True)),
+        rivals=snakemake.params.rivals,
         adjustments=claims.adjustments,
     )
     random = {name: columns | {"model": ["random"]} for name, columns in families.items()}
