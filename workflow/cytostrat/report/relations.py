@@ -207,3 +207,38 @@ def by_method(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
         if found is not None:
             out.append({"method": method, "row": found})
     return out
+
+
+def variants(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
+    """List the HER2 contrast of one signature under every choice that was tried.
+
+    Returns
+    -------
+    list of dict
+        ``label`` (stratum, HER2 rule, genes, covariates, in words) and ``cells`` (one row of
+        Effects, or None, per cohort), the primary choices first.
+    """
+    rows = facts.select(
+        inputs.effects, question="her2", signature=signature, method=inputs.method,
+        scale=["hedges_g", "adjusted_g"],
+    )  # fmt: skip
+    keys = ["stratum", "her2_rule", "gene_filter", "adjustment"]
+    first = ("all", "primary", "all genes")
+    out = []
+    for key, own in rows.groupby(keys, sort=True):
+        stratum, rule, genes, adjustment = key
+        words = [
+            wording.STRATA.get(stratum, stratum.replace("_", " ")),
+            "" if rule == "primary" else f"HER2: {rule}",
+            "" if genes == "all genes" else genes,
+            "crude" if adjustment == "none" else f"adjusted for {adjustment.replace('+', ', ')}",
+        ]
+        by_cohort = {row["cohort"]: row for _, row in own.iterrows()}
+        out.append(
+            {
+                "label": "; ".join(word for word in words if word),
+                "cells": [by_cohort.get(cohort) for cohort in inputs.cohorts],
+                "order": ((stratum, rule, genes) != first, rule, genes, stratum, adjustment),
+            }
+        )
+    return sorted(out, key=lambda entry: entry["order"])

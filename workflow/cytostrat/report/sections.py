@@ -241,6 +241,7 @@ def signature_entry(
         "usable": usable_anywhere(inputs, name),
         "therapies": therapies_of(inputs, name),
         "methods": relations.by_method(inputs, name),
+        "variants": relations.variants(inputs, name),
         "leading": relations.leading_genes(inputs, name),
         "sentence": signature_sentence(inputs, crude, pooled, pooled_adjusted, name),
         "simulated": bool(inputs.simulated),
@@ -507,7 +508,9 @@ def her2_evidence(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
 def controls(inputs: ReportInputs) -> list[dict[str, Any]]:
     """List the positive controls with their verdict."""
     out = []
-    for _, row in select(inputs.effects, question="control", scale="auc").iterrows():
+    rows = select(inputs.effects, question="control", scale="auc", cohort=inputs.cohorts)
+    order = rows["cohort"].map({name: i for i, name in enumerate(inputs.cohorts)})
+    for _, row in rows.loc[order.sort_values(kind="stable").index].iterrows():
         low = row["low"]
         if not wording.finite(low):
             state, text = "none", "not estimated"

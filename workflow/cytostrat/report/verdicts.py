@@ -122,6 +122,7 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "id": str(claim["id"]),
         "text": claim.get("text") or str(claim["id"]),
         "document": claim.get("document", ""),
+        "level": sections.documents(inputs).get(str(claim.get("document")), {}).get("type", ""),
         "source": claim.get("source", ""),
         "therapy": claim.get("therapy", ""),
         "therapy_name": therapy.get("name", ""),

@@ -53,10 +53,10 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
     document.dispatchEvent(new CustomEvent("themechange")));
 
-  // Folded parts are printed open, but for the tables, which belong in their files.
+  // Folded parts are printed open, but for long ones, which belong in their files.
   let unfolded = [];
   addEventListener("beforeprint", () => {
-    unfolded = [...document.querySelectorAll("details:not([open]):not(.datatable)")];
+    unfolded = [...document.querySelectorAll("details:not([open]):not(.datatable):not(.long)")];
     for (const node of unfolded) node.open = true;
   });
   addEventListener("afterprint", () => {
