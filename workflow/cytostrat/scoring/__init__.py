@@ -236,15 +236,19 @@ def measured(matrix: Any, genes: Sequence[str], sets: Sets) -> pd.DataFrame:
     """
     _check_width(matrix, genes)
     lists = gene_lists(genes, sets)
-    owners = [(lists.up == i) | (lists.down == i) for i in range(len(lists.declared))]
-    membership = np.zeros((len(genes), len(lists.names)), dtype=np.int64)
-    for number, owner in enumerate(owners):
-        membership[lists.members[lists.indptr[number] : lists.indptr[number + 1]]] += owner
-    total = np.broadcast_to(membership.sum(axis=0), (matrix.shape[0], len(lists.names))).copy()
+    owner = np.zeros(len(lists.declared), dtype=np.int64)
+    for number in (lists.up, lists.down):
+        owner[number[number >= 0]] = np.flatnonzero(number >= 0)
+    columns = np.repeat(owner, lists.present)
+    ones = np.ones(len(columns), dtype=np.int64)
+    shape = (len(genes), len(lists.names))
+    membership = sparse.csr_matrix((ones, (lists.members, columns)), shape=shape)
+    total = np.tile(np.asarray(membership.sum(axis=0)).ravel(), (matrix.shape[0], 1))
     for start in range(0, matrix.shape[0], 256):
         missing = _not_measured(matrix, start, start + 256)
         if missing.sum():
-            total[start : start + 256] -= missing.astype(np.int64) @ membership
+            gaps = sparse.csr_matrix(missing, dtype=np.int64)
+            total[start : start + 256] -= (gaps @ membership).toarray()
     return pd.DataFrame(total, columns=list(lists.names))
 
 

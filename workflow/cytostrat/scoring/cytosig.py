@@ -176,8 +176,9 @@ def _ridge(
     rng = np.random.default_rng(seed)
     larger = np.zeros(beta.shape)
     size = np.abs(beta) * (1 - 1e-12)
+    by_gene = np.ascontiguousarray(projection.T)
     for _ in range(n_permutations):
-        larger += np.abs(y @ projection[:, rng.permutation(x.shape[0])].T) >= size
+        larger += np.abs(y @ by_gene[rng.permutation(len(by_gene))]) >= size
     out = np.stack([beta, se, beta / se, (larger + 1) / (n_permutations + 1)])
     out[:, flat] = np.nan
     return out
