@@ -101,7 +101,8 @@ def _style() -> Iterator[None]:
 def _inline(svg: str, name: str, title: str) -> str:
     """Turn a stand-alone SVG into markup for the page."""
     body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    # The style of a figure inside a page would be a style of the whole page.
+    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     # A hundredth of a point is finer than any screen.
     body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
     body = re.sub(r"data:image/png;base64,([^\"]+)", _slimmer, body)
@@ -390,7 +391,10 @@ def forest(
         for at, row, label in lines:
             words = wording.visible(label)
             if row is None:
-                axes.text(0.01, at, words, transform=beside, weight="bold", va="center")
+                ground = {"facecolor": palette.PAPER, "edgecolor": "none", "pad": 1}
+                axes.text(
+                    0.01, at, words, transform=beside, weight="bold", va="center", bbox=ground
+                )
                 continue
             if row["n"]:
                 words += f"  ({row['n']})"
@@ -556,11 +560,12 @@ def kaplan_meier(
     year = 365.25
     with _style():
         figure = Figure(figsize=(4.1, 3.3))
-        axes = figure.add_axes((0.13, 0.4, 0.83, 0.5))
+        axes = figure.add_axes((0.17, 0.42, 0.79, 0.48))
+        beneath = blended_transform_factory(axes.transData, figure.transFigure)
         reach = float(curves["time"].max()) / year
         ticks = MaxNLocator(5, integer=reach >= 5).tick_values(0, reach)
         ticks = ticks[(ticks >= 0) & (ticks <= reach)]
-        axes.text(-0.13, -0.42, "at risk", transform=axes.transAxes, fontsize=7.5, weight="bold")
+        figure.text(0.01, 0.22, "at risk", fontsize=7.5, weight="bold")
         groups = [group for group in ("low", "middle", "high") if group in set(curves["group"])]
         for line, group in enumerate(groups):
             rows = curves[curves["group"].eq(group)].sort_values("time", kind="stable")
@@ -571,20 +576,20 @@ def kaplan_meier(
                 ls=("-", "--", "-.")[line], label=f"{group} third",
             )  # fmt: skip
             at_tick = rows[rows["tick"].astype(bool)]
-            height = -0.56 - 0.14 * line
-            axes.text(-0.13, height, group, transform=axes.transAxes, fontsize=7.5)
+            height = 0.155 - 0.06 * line
+            figure.text(0.01, height, group, fontsize=7.5)
             for tick in ticks:
                 found = at_tick.loc[np.isclose(at_tick["time"] / year, tick), "at_risk"]
                 if len(found):
                     axes.text(
                         tick, height, f"{int(found.iloc[0])}", fontsize=7.5, ha="center",
-                        transform=axes.get_xaxis_transform(),
+                        transform=beneath,
                     )  # fmt: skip
         axes.set_xticks(ticks)
         axes.set_ylim(0, 1.02)
         axes.set_xlim(0, reach)
         axes.set_xlabel("years")
-        axes.set_ylabel(f"{endpoint} free of event")
+        axes.set_ylabel("free of event")
         axes.set_title(wording.visible(f"{cohort}, {endpoint}"), loc="left")
         axes.legend(loc="lower left")
         return _finish(

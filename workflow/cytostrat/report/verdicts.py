@@ -149,6 +149,13 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "entries": entries,
         "cohorts": [_entry(inputs, claim, row, titles) for _, row in single.iterrows()],
         "reasons": reasons,
+        "lacking": list(
+            dict.fromkeys(
+                entry["reason"].split(";")[0]
+                for entry in entries
+                if entry["verdict"] == "inconclusive" and entry["reason"]
+            )
+        ),
         "summary": _summary(drawn, pooled=answer is pooled),
         "pool": list(dict.fromkeys(pooled["reason"])) if answer is not pooled else [],
         "reachable": bool(answer["reachable"].fillna(False).astype(bool).any()),
