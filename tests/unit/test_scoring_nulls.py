@@ -123,11 +123,15 @@ def test_a_crowded_neighbourhood_widens(cohort):
     assert (np.diff(np.sort(drawn, axis=1), axis=1) > 0).all()
 
 
+def test_a_signature_without_enough_other_genes_has_no_random_sets(cohort):
+    matrix, genes, _ = cohort
+    sets = {"most": (genes[:1501], []), "half": (genes[:1500], []), "none": (["ABSENT"], [])}
+    assert set(matched_sets(mean_expression(matrix), genes, sets, n=1, seed=1)) == {"half"}
+
+
 def test_impossible_requests_are_named(cohort):
     matrix, genes, sets = cohort
     means = mean_expression(matrix)
-    with pytest.raises(ScoringError, match="'most' holds 2000 of 3000"):
-        matched_sets(means, genes, {"most": (genes[:2000], [])}, n=2, seed=1)
     with pytest.raises(ScoringError, match="not 0, 100 and 1"):
         matched_sets(means, genes, sets, n=0, seed=1)
     with pytest.raises(ScoringError, match="2999 means"):

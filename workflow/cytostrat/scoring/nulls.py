@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from cytostrat.errors import ScoringError
-from cytostrat.scoring.genelists import GeneLists, Sets, column_of, gene_lists
+from cytostrat.scoring.genelists import GeneLists, Sets, gene_lists
 
 DECIMALS = 6  # mean expressions closer than this count as equal, so summation order cannot matter
 
@@ -111,10 +111,16 @@ def matched_sets(
     window
         Number of neighbours to either side.
 
+    Returns
+    -------
+    Mapping
+        Signature name to its random sets. A signature of which no gene, or which holds more than
+        half of all genes, has no match and is absent: whoever asks for its null has to say so.
+
     Raises
     ------
     ScoringError
-        Arguments out of range, or a signature with more than half of all genes.
+        Arguments out of range.
     """
     if n < 1 or window < 1 or seed < 0:
         raise ScoringError(
@@ -124,7 +130,6 @@ def matched_sets(
     if len(means) != len(genes):
         raise ScoringError(f"{len(means)} means are given for {len(genes)} genes.")
     lists = gene_lists(genes, sets)
-    column_of(genes)
     rounded = np.round(np.asarray(means, dtype=np.float64), DECIMALS)
     symbols = np.asarray(genes, dtype=str)
     order = np.lexsort((symbols, rounded))
@@ -141,11 +146,8 @@ def matched_sets(
         ]
         sides = [side[side >= 0] for side in sides]
         positions = np.concatenate(sides)
-        if 2 * len(positions) > len(order):
-            raise ScoringError(
-                f"Gene set {name!r} holds {len(positions)} of {len(order)} genes; random sets "
-                "matched to it need at least as many other genes."
-            )
+        if not 0 < 2 * len(positions) <= len(order):
+            continue
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         chosen = order[_draw(positions, len(order), n, window, rng)].astype(np.int32)
         drawn[name] = RandomSets(chosen[:, : len(sides[0])], chosen[:, len(sides[0]) :])
