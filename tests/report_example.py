@@ -322,7 +322,12 @@ def single_cell() -> ReportInputs:
         coverage=tables.COVERAGE.empty(),
         flow=tables.FLOW.empty(),
         scores={},
-        clinical={"cells": pd.DataFrame({"patient": ["EX:1"]}, index=["p1"])},
+        clinical={
+            "cells": pd.DataFrame(
+                {"patient": ["EX:1"] * 3 + ["EX:2"] * 2, "her2": ["positive"] * 3 + [None] * 2},
+                index=[f"cell{i}" for i in range(5)],
+            )
+        },
         provenance={"cells": record},
         signatures=signatures(),
         therapies={"documents": DOCUMENTS, "therapies": THERAPIES},

@@ -420,6 +420,9 @@ def test_a_single_cell_cohort_stands_alone():
     assert "explore" not in page.ids
     assert "cells/cells/IL1B-share-of-total" in " ".join(made.figures)
     assert "90 % of its transcripts in myeloid cells" in page.text
+    shown = facts.cohort_facts(inputs, "cells")
+    assert (shown["n"], shown["n_cells"]) == (2, 5)
+    assert shown["her2"] == {"positive": 1, "negative": 0, "equivocal": 0, "missing": 1}
 
 
 def test_method_agreement_is_the_lowest_rank_correlation():

@@ -126,13 +126,16 @@ class ReportInputs:
 
 def select(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
     """Return the rows whose columns equal the given values (a list means any of them)."""
-    mask = pd.Series(True, index=frame.index)
-    for column, value in where.items():
+    # The most selective columns first: each condition then looks at what is left.
+    for column in sorted(where, key=lambda name: name not in ("signature", "claim", "cohort")):
         if column not in frame:
             return frame.iloc[:0]
-        wanted = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
-        mask &= frame[column].isin(list(wanted))
-    return frame[mask]
+        value = where[column]
+        if isinstance(value, (list, tuple, set, frozenset)):
+            frame = frame[frame[column].isin(list(value))]
+        else:
+            frame = frame[frame[column].eq(value)]
+    return frame
 
 
 def first(frame: pd.DataFrame) -> pd.Series | None:
@@ -216,10 +219,19 @@ def endpoints(obs: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
+def patients(inputs: ReportInputs, cohort: str) -> pd.DataFrame:
+    """Return the clinical frame with a row per sample, or per patient where rows are cells."""
+    obs = inputs.clinical.get(cohort, pd.DataFrame())
+    if inputs.provenance[cohort].get("kind") == "single_cell" and "patient" in obs:
+        return obs.drop_duplicates("patient")
+    return obs
+
+
 def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
     """Summarise one cohort for the first screen and the quality section."""
     record = inputs.provenance[name]
-    obs = inputs.clinical.get(name, pd.DataFrame())
+    obs = patients(inputs, name)
+    cells = len(inputs.clinical[name]) - len(obs) if name in inputs.clinical else 0
     sampling = record.get("sampling") or {}
     design = sampling.get("design", "")
     text = SAMPLING.get(design, str(design) or "not stated")
@@ -234,8 +246,8 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "kind": record.get("kind", "bulk"),
         "simulated": bool(record.get("simulated")),
         "n": len(obs),
-        "patients": int(obs["patient"].nunique()) if "patient" in obs else None,
-        "n_started": None if started is None or pd.isna(started) else int(started),
+        "n_cells": cells + len(obs) if cells else None,
+        "n_started": None if cells or started is None or pd.isna(started) else int(started),
         "her2": counts(obs, "her2", ("positive", "negative", "equivocal")),
         "er": counts(obs, "er", ("positive", "negative")),
         "age": None if age.dropna().empty else round(float(age.median())),

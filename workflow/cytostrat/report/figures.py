@@ -260,8 +260,8 @@ def distribution(
     outlines: list[pd.DataFrame] = []
     rows, labels, positions, shift = [], [], [], 0.0
     with _style():
-        figure = Figure(figsize=(4.1, 2.9), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(4.1, 2.9))
+        axes = figure.add_axes((0.115, 0.19, 0.88, 0.71))
         axes.axhline(0, color=palette.GRID, lw=0.8, zorder=0)
         raster = len(scores) > RASTER_FROM
         for index, (panel, key, label, colour, mask) in enumerate(groups):
