@@ -7,9 +7,20 @@ adaptors and the command line turn into a plain message and exit code 1.
 
 from __future__ import annotations
 
+LONGEST = 1200
+
 
 class CytostratError(Exception):
-    """Base of all deliberate errors."""
+    """Base of all deliberate errors.
+
+    The message is one line of at most `LONGEST` characters, whatever a file brought into it.
+    """
+
+    def __str__(self) -> str:
+        text = "".join(each if each.isprintable() else " " for each in super().__str__())
+        if len(text) <= LONGEST:
+            return text
+        return f"{text[: LONGEST * 2 // 3]} ... {text[-LONGEST // 4 :]}"
 
 
 class ConfigError(CytostratError):

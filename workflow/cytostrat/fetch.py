@@ -477,7 +477,13 @@ def read_lock(path: str | Path) -> dict[str, tuple[str, int]]:
     path = Path(path)
     if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FetchError(
+            f"{path} can't be read as text ({error}); restore it, or remove it to record the "
+            "checksums anew."
+        ) from None
     if not lines or tuple(lines[0].split("\t")) != LOCK_COLUMNS:
         raise FetchError(f"{path} does not start with the columns {', '.join(LOCK_COLUMNS)}.")
     entries: dict[str, tuple[str, int]] = {}

@@ -16,6 +16,7 @@ The rule, in this order:
 from __future__ import annotations
 
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +171,10 @@ def read_gene_table(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the table of gene ids is missing.") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise InputError(
+            f"{path}: the table of gene ids can't be read ({error}); get it again."
+        ) from None
     absent = [column for column in wanted if column not in table]
     if absent:
         raise InputError(

@@ -15,6 +15,9 @@ import yaml
 
 from cytostrat.errors import ConfigError
 
+LARGEST_FILE = 1 << 20
+MOST_VALUES = 100_000
+DEEPEST = 50
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 
 
@@ -49,9 +52,14 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        The file is absent, is not UTF-8 YAML, has a key twice, or holds no mapping.
+        The file is absent, too large, is not UTF-8 YAML, has a key twice, or holds no mapping.
     """
     try:
+        if (size := Path(path).stat().st_size) > LARGEST_FILE:
+            raise ConfigError(
+                f"{path}: has {size} bytes, more than the {LARGEST_FILE} of any configuration; "
+                "check that this is the right file."
+            )
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; check the path.") from None
@@ -66,7 +74,27 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}{where}: not valid YAML: {problem}.") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no keys; it must be a YAML mapping.")
+    _check_extent(data, path)
     return data
+
+
+def _check_extent(data: Any, file: str | Path) -> None:
+    """Refuse values that hold themselves, or that aliases multiply beyond all use."""
+    todo = [(data, 0)]
+    count = 0
+    while todo:
+        value, depth = todo.pop()
+        inner = (
+            [*value.keys(), *value.values()] if isinstance(value, Mapping)
+            else value if isinstance(value, list | tuple | set) else ()
+        )  # fmt: skip
+        count += len(inner)
+        if count > MOST_VALUES or depth > DEEPEST:
+            raise ConfigError(
+                f"{file}: holds more than {MOST_VALUES} values or {DEEPEST} levels once its "
+                "aliases (*name) are written out; write out what is meant."
+            )
+        todo += [(item, depth + 1) for item in inner]
 
 
 @cache
@@ -92,7 +120,9 @@ def validate(data: Mapping[str, Any], name: str, *, file: str | Path) -> dict[st
     ConfigError
         An unknown, absent or ill-typed key; names file, key, value and remedy.
     """
+    _check_extent(data, file)
     rules = schema(name)
+    data = {str(key): value for key, value in data.items()}
     version = rules.get("properties", {}).get("schema_version", {}).get("const")
     if version is not None and data.get("schema_version") != version:
         raise ConfigError(

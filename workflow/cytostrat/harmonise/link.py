@@ -27,6 +27,7 @@ TCGA_SAMPLE_TYPES = {
 }
 _TCGA = re.compile(r"^TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?:-(\d{2})|$)")
 _SHOWN = 5
+FORMULA_MARKS = ("=", "+", "-", "@")
 
 
 def sample_names(samples: Sequence[str], *, file: str) -> tuple[list[str], list[str]]:
@@ -35,7 +36,7 @@ def sample_names(samples: Sequence[str], *, file: str) -> tuple[list[str], list[
     Raises
     ------
     InputError
-        A name is empty or occurs twice.
+        A name is empty, occurs twice, or could run as a formula in a spreadsheet.
     """
     names = [name.strip() for name in samples]
     changed = [old for old, new in zip(samples, names, strict=True) if old != new]
@@ -50,6 +51,11 @@ def sample_names(samples: Sequence[str], *, file: str) -> tuple[list[str], list[
             raise InputError(
                 f"{file}: the sample {name!r} occurs {names.count(name)} times; rename or remove "
                 "all but one."
+            )
+        if name.startswith(FORMULA_MARKS) or not name.isprintable():
+            raise InputError(
+                f"{file}: the sample name {name!r} would be taken for a formula by a spreadsheet "
+                "that opens the tables, or holds a control character; rename the sample."
             )
         seen.add(name)
     return names, [f"blanks around the sample name {name!r} removed" for name in changed]

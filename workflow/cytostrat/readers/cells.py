@@ -15,6 +15,7 @@ import pandas as pd
 from cytostrat.errors import InputError
 from cytostrat.readers.delimited import read_clinical_table
 from cytostrat.readers.expression import Expression
+from cytostrat.readers.hdf5 import checked_sparse, opened
 from cytostrat.readers.text import Member, drain, open_binary, open_text, pick, pick_all, split_line
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ TENX_FILES = {
     "barcodes": ("barcodes.tsv",),
 }
 _GENE_EXPRESSION = "Gene Expression"
+_MARKET = ["%%MatrixMarket", "matrix", "coordinate"]
 
 
 def read_wu2021(path: str | Path) -> Expression:
@@ -121,21 +123,14 @@ def _tenx_hdf5(path: Path) -> tuple[csr_matrix, pd.DataFrame, list[str]]:
     import scanpy
     from scipy import sparse
 
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Variable names are not unique")
-            cells = scanpy.read_10x_h5(path, gex_only=False)
-    except Exception as error:  # noqa: BLE001 - h5py and scanpy raise many kinds for a bad file
-        raise InputError(
-            f"{path}: can't be read as HDF5 of 10x Genomics ({type(error).__name__}); it is cut "
-            "off, damaged or of another layout, so get it again or correct `format` in the cohort "
-            "file."
-        ) from None
-    features = {0: list(cells.var["gene_ids"]), 1: list(cells.var_names)}
-    if "feature_types" in cells.var:
-        features[2] = list(cells.var["feature_types"])
-    values = sparse.csr_matrix(cells.X, dtype=np.float32)
-    return values, pd.DataFrame(features), list(cells.obs_names)
+    with opened(path, "HDF5 of 10x Genomics"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Variable names are not unique")
+        cells = scanpy.read_10x_h5(path, gex_only=False)
+        values = sparse.csr_matrix(checked_sparse(cells.X), dtype=np.float32)
+        features = {0: list(cells.var["gene_ids"]), 1: list(cells.var_names)}
+        if "feature_types" in cells.var:
+            features[2] = list(cells.var["feature_types"])
+        return values, pd.DataFrame(features), list(cells.obs_names)
 
 
 def _rows(file: Path | Member) -> list[list[str]]:
@@ -147,15 +142,36 @@ def _matrix(file: Path | Member, n_genes: int, n_cells: int) -> csr_matrix:
     """Read a MatrixMarket file of genes x cells as cells x genes."""
     from scipy import sparse
 
+    rows, columns, entries = _declared(file)
+    if (rows, columns) != (n_genes, n_cells):
+        raise InputError(
+            f"{file}: has {rows} genes x {columns} cells, but the lists beside it have {n_genes} "
+            f"and {n_cells}; get the files again, all of one sample."
+        )
+    # memory for all entries is taken before the first one is read
+    if entries > rows * columns:
+        raise InputError(
+            f"{file}: declares {entries} entries for {rows} x {columns} values; it is damaged, "
+            "get it again."
+        )
     with open_binary(file) as stream:
         matrix = _market(file, stream)
         drain(stream)
-    if matrix.shape != (n_genes, n_cells):
-        raise InputError(
-            f"{file}: has {matrix.shape[0]} genes x {matrix.shape[1]} cells, but the lists beside "
-            f"it have {n_genes} and {n_cells}; get the files again, all of one sample."
-        )
     return sparse.csr_matrix(matrix.T.astype(np.float32))
+
+
+def _declared(file: Path | Member) -> tuple[int, int, int]:
+    """Return rows, columns and entries that the head of a MatrixMarket file declares."""
+    with open_text(file) as stream:
+        first = stream.readline().split()
+        line = next((line for line in stream if line.strip() and not line.startswith("%")), "")
+    numbers = line.split()
+    if first[:3] != _MARKET or len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
+        raise InputError(
+            f"{file}: can't be read as a MatrixMarket file of a sparse matrix (it starts with "
+            f"{' '.join(first)[:60]!r}); get it again, or correct `format` in the cohort file."
+        )
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
 
 
 def _market(file: Path | Member, stream: IO[bytes]) -> coo_array:
@@ -163,7 +179,7 @@ def _market(file: Path | Member, stream: IO[bytes]) -> coo_array:
 
     try:
         return io.mmread(stream, spmatrix=False).tocoo()
-    except (ValueError, OverflowError, AttributeError) as error:
+    except (ValueError, OverflowError, AttributeError, MemoryError) as error:
         raise InputError(
             f"{file}: can't be read as a MatrixMarket file ({str(error).strip()[:80]}); get it "
             "again, or correct `format` in the cohort file."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -173,11 +174,12 @@ def _fields(path: str | Path | Member, number: int, line: str, mark: str) -> lis
 def numbered(header: Sequence[str]) -> list[str]:
     """Return column names without stray blanks; one given twice becomes two, (1) and (2)."""
     names = [name.strip() for name in header]
-    seen: dict[str, int] = {}
+    given = Counter(names)
+    seen: Counter[str] = Counter()
     out = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+        seen[name] += 1
+        out.append(f"{name} ({seen[name]})" if given[name] > 1 else name)
     return out
 
 

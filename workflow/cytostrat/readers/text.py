@@ -23,6 +23,7 @@ _WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml version", b"<!--")
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _LFS_POINTER = b"version https://git-lfs"
 _LOOK = 1 << 16
+LONGEST_LINE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ def _raw(path: str | Path | Member) -> Iterator[IO[bytes]]:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file; name the file inside it.")
+    if path.exists() and not path.is_file():
+        # a file is read more than once, and a pipe may never end
+        raise InputError(f"{path}: is a pipe or device, not a file; save its content and name it.")
     try:
         stream = path.open("rb")
     except FileNotFoundError:
@@ -69,7 +73,12 @@ def _archive(path: Path) -> Iterator[tuple[tarfile.TarFile, IO[bytes]]]:
                 "`format` in the cohort file."
             ) from None
         with archive:
-            yield archive, stream
+            try:
+                yield archive, stream
+            except tarfile.HeaderError as error:
+                raise InputError(
+                    f"{path}: the archive is damaged ({error}); get it again."
+                ) from None
 
 
 def contents(path: Path) -> dict[str, Path | Member]:
@@ -86,7 +95,16 @@ def contents(path: Path) -> dict[str, Path | Member]:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return {file.relative_to(path).as_posix(): file for file in files}
     with _archive(path) as (archive, stream):
-        found = {item.name: Member(path, item.name) for item in archive if item.isfile()}
+        found: dict[str, Path | Member] = {}
+        for item in archive:
+            if not item.isfile() or item.issparse():
+                continue  # a link may lead out of the archive, a hole may be of any size
+            if item.name in found:
+                raise InputError(
+                    f"{path}: holds two members named {item.name!r}; unpack it and give the path "
+                    "of the one that is meant."
+                )
+            found[item.name] = Member(path, item.name)
         drain(stream)
         return found
 
@@ -155,9 +173,21 @@ def _whole(path: str | Path | Member) -> Iterator[None]:
         raise InputError(
             f"{path}: the compressed file is truncated (it ends too early); get it again."
         ) from None
-    except (zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+    except (zlib.error, gzip.BadGzipFile, lzma.LZMAError, OSError) as error:
+        # bzip2 says with a bare OSError, which has no number, that its stream is damaged
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{path}: can't be read ({error.strerror}); try again.") from None
         raise InputError(
             f"{path}: the compressed file is damaged ({error}); get it again."
+        ) from None
+    except UnicodeError as error:
+        raise InputError(
+            f"{path}: can't be read as {error.encoding} ({error.reason}), as which it starts; save "
+            "it as UTF-8 text."
+        ) from None
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: a quoted field can't be read ({error}); correct its quotation marks."
         ) from None
 
 
@@ -199,11 +229,31 @@ def open_text(path: str | Path | Member) -> Iterator[TextIO]:
     """
     with open_binary(path) as probe:
         encoding = _encoding(path, probe)
-    with (
-        open_binary(path) as stream,
-        io.TextIOWrapper(stream, encoding=encoding, newline=None) as text,
-    ):
+    with open_binary(path) as stream, _Lines(path, stream, encoding) as text:
         yield text
+
+
+class _Lines(io.TextIOWrapper):
+    """Lines of a text file, none longer than memory should have to hold."""
+
+    def __init__(self, path: str | Path | Member, stream: IO[bytes], encoding: str) -> None:
+        super().__init__(stream, encoding=encoding, newline=None)
+        self.path = path
+
+    def readline(self, size: int = -1, /) -> str:
+        line = super().readline(LONGEST_LINE if size < 0 else size)
+        if len(line) == LONGEST_LINE:
+            raise InputError(
+                f"{self.path}: has a line of more than {LONGEST_LINE} characters; it is damaged or "
+                "no table, get it again."
+            )
+        return line
+
+    def __next__(self) -> str:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _encoding(path: str | Path | Member, stream: IO[bytes]) -> str:
@@ -220,6 +270,8 @@ def _encoding(path: str | Path | Member, stream: IO[bytes]) -> str:
             f"{path}: holds a Git LFS pointer in place of data; get the file itself with "
             "`git lfs pull`, or from the study's archive."
         )
+    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     if b"\0" in start:
