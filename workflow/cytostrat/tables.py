@@ -19,6 +19,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,21 +212,35 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     write_bytes(path, out.to_csv(sep="\t", index=False, lineterminator="\n").encode())
 
 
+DAMAGE = (OSError, EOFError, ValueError, TypeError, zlib.error)
+
+
+def _damaged(path: str | Path, what: str, error: Exception) -> TableError:
+    """Return the error for a file of an earlier stage that is not what that stage wrote."""
+    return TableError(
+        f"{path}: can't be read as a {what} ({type(error).__name__}: {str(error)[:200]}); it was "
+        "damaged after it was written, so remove it and run again."
+    )
+
+
 def read_table(path: str | Path, table: Table) -> pd.DataFrame:
     """Read a table written by `write_table` and check its contract."""
-    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    for column, kind in table.columns.items():
-        if kind != "text" and column in frame:
-            blank = frame[column].eq("")
-            values = frame[column].mask(blank)
-            if kind == "bool":
-                values = values.map({"True": True, "False": False})
-            elif kind == "float":
-                values = pd.to_numeric(values)
-            else:
-                values = pd.to_numeric(values).astype("Int64")
-            frame[column] = values
-    return table.conform(frame)
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        for column, kind in table.columns.items():
+            if kind != "text" and column in frame:
+                blank = frame[column].eq("")
+                values = frame[column].mask(blank)
+                if kind == "bool":
+                    values = values.map({"True": True, "False": False})
+                elif kind == "float":
+                    values = pd.to_numeric(values)
+                else:
+                    values = pd.to_numeric(values).astype("Int64")
+                frame[column] = values
+        return table.conform(frame)
+    except DAMAGE as error:
+        raise _damaged(path, f"table {table.name}", error) from None
 
 
 def read_tables(files: Mapping[str, str | Path]) -> dict[str, pd.DataFrame]:
@@ -270,7 +285,8 @@ def write_lines(values: Iterable[str], path: str | Path) -> None:
 
 def read_lines(path: str | Path) -> list[str]:
     """Read what `write_lines` wrote."""
-    return Path(path).read_text(encoding="utf-8").splitlines()
+    # an id may hold characters at which splitlines() would break it
+    return [line for line in Path(path).read_bytes().decode().split("\n") if line]
 
 
 def write_cohort(cohort: AnnData, path: str | Path) -> None:
@@ -298,8 +314,11 @@ def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
     """Read a Cohort table; ``uns["provenance"]`` comes back as a dict."""
     import anndata
 
-    cohort = anndata.read_h5ad(path, backed="r" if backed else None)
-    cohort.uns["provenance"] = json.loads(cohort.uns["provenance"])
+    try:
+        cohort = anndata.read_h5ad(path, backed="r" if backed else None)
+        cohort.uns["provenance"] = json.loads(cohort.uns["provenance"])
+    except Exception as error:  # noqa: BLE001 - h5py and anndata raise many kinds for a bad file
+        raise _damaged(path, "Cohort table", error) from None
     return cohort
 
 
