@@ -480,3 +480,18 @@ def test_methods_state_the_settings_of_the_run():
     text = " ".join(methods.paragraphs(inputs, [facts.cohort_facts(inputs, "alpha")]))
     for said in ("singscore", "ER and grade", "fewer than 7", "75 %", "my_family"):
         assert said in text
+
+
+def test_an_il1_statement_needs_both_surrogates():
+    """Where the surrogates differ in sign, every place that shows IL1 says so."""
+    inputs, _ = report("one cohort")
+    effects = inputs.effects.copy()
+    mine = effects["question"].eq("her2") & effects["signature"].eq("IL1_SURROGATE_B")
+    other = effects["question"].eq("her2") & effects["signature"].eq("IL1_SURROGATE_A")
+    effects.loc[mine, ["estimate", "low", "high"]] = [0.4, 0.1, 0.7]
+    effects.loc[other, ["estimate", "low", "high"]] = [-0.4, -0.7, -0.1]
+    lines = sections.headlines(replace(inputs, effects=effects))["lines"]
+    said = {line["signature"].name: line["agreement"] for line in lines}
+    assert "disagree in sign, so no IL1 statement is made" in said["IL1_SURROGATE_A"]
+    assert said["IL1_SURROGATE_A"] == said["IL1_SURROGATE_B"]
+    assert said["IFN_I"] == ""

@@ -676,7 +676,7 @@ def cell_sources(
              for _, row in rows.iterrows()],
         )  # fmt: skip
         axes.set_ylim(len(rows) - 0.5, -0.6)
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=min(0.0, *rows[["estimate", "low"]].min().dropna()))
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(xlabel)
         return _finish(figure, name=name, title=title, caption=caption, data=rows,

@@ -12,6 +12,7 @@ from cytostrat.report.facts import ReportInputs, select
 from cytostrat.tables import ENDPOINTS
 
 WITH_PROLIFERATION = "proliferation"
+SHARE = "share of total"
 
 
 def survival(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -133,7 +134,7 @@ def words(inputs: ReportInputs, signature: str) -> list[str]:
 def cell_words(inputs: ReportInputs, genes: Sequence[str]) -> list[str]:
     """Say in which cell type most transcripts of a therapy's genes lie, per single-cell cohort."""
     rows = select(
-        inputs.effects, question="cell_source", endpoint="share of total", contrast="",
+        inputs.effects, question="cell_source", endpoint=SHARE, contrast="",
         signature=list(genes),
     )  # fmt: skip
     rows = rows[rows["estimate"].notna()]
@@ -283,17 +284,19 @@ def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
         if rows.empty and others.empty:
             continue
         drawings = []
+        primary = {sig.name for sig in inputs.primary()}
+        # Of one patient the median has an exact interval and the mean has none.
+        score = "median score" if (rows["endpoint"] == "median score").any() else "mean score"
         for (gene, endpoint), own in rows.groupby(["signature", "endpoint"], sort=True):
-            is_score = endpoint in ("mean score", "median score")
-            if is_score and inputs.signatures.get(gene, None) not in inputs.primary():
+            wanted = (gene in primary and endpoint == score) or (
+                gene not in inputs.signatures and endpoint in ("fraction expressing", SHARE)
+            )
+            own = own[own["estimate"].notna() & own["method"].eq(min(own["method"]))]
+            if not wanted or own.empty:
                 continue
-            if endpoint == "mean" or own["estimate"].notna().sum() == 0:
-                continue
-            if is_score and not set(own["method"]) <= {own["method"].iloc[0]}:
-                own = own[own["method"].eq(sorted(set(own["method"]))[0])]
             drawings.append(
                 figures.cell_sources(
-                    own[own["estimate"].notna()].rename(columns={"stratum": "label"})[
+                    own.rename(columns={"stratum": "label"})[
                         ["label", "estimate", "low", "high", "n"]
                     ],
                     name=f"cells/{wording.slug(cohort)}/{wording.slug(f'{gene}-{endpoint}')}",
@@ -323,7 +326,11 @@ def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
                     if row["signature"] not in titles
                     or inputs.signatures[row["signature"]].role == "primary"
                 ],
-                "notes": sections.notes_of(*[row for _, row in rows.iterrows()]),
+                "notes": [
+                    note
+                    for note in sections.notes_of(*[row for _, row in rows.iterrows()])
+                    if not note.startswith(("rank ", "only "))
+                ],
                 "simulated": cohort in inputs.simulated,
             }
         )

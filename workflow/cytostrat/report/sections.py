@@ -93,6 +93,7 @@ def headlines(inputs: ReportInputs) -> dict[str, Any]:
                 "verb": "shown by cohort" if shown is None else wording.contrast_verb(shown),
                 "after": "" if shown is None else wording.adjusted_verb(crude, adjusted),
                 "note": _note(adjusted),
+                "agreement": il1_agreement(inputs) if signature.axis == "IL1" else "",
             }
         )
     rows = [line[key] for line in lines for key in ("crude", "adjusted")]
@@ -241,6 +242,7 @@ def signature_entry(
         "usable": usable_anywhere(inputs, name),
         "therapies": therapies_of(inputs, name),
         "methods": relations.by_method(inputs, name),
+        "agreement": il1_agreement(inputs) if record.axis == "IL1" else "",
         "variants": relations.variants(inputs, name),
         "leading": relations.leading_genes(inputs, name),
         "sentence": signature_sentence(inputs, crude, pooled, pooled_adjusted, name),
