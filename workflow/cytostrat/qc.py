@@ -63,26 +63,9 @@ def check(
         Numbers differ from the expected ones, or an earlier cohort has all the patients.
     """
     provenance = dict(cohort.uns["provenance"])
-    warnings = list(provenance["warnings"])
     name = provenance["cohort"]
-    _check_expected(cohort.obs, expected or {}, name)
-    if not (expected or {}).get("n"):
-        warnings.append("number of samples unverified: the cohort file states no expected n")
-    keep = np.ones(cohort.n_obs, dtype=bool)
-    rows = []
-    patient = cohort.obs["patient"].astype(object)
-    for earlier, patients in earlier_patients.items():
-        before = int(keep.sum())
-        keep &= ~patient.isin(list(patients)).to_numpy()
-        rows.append(
-            (name, "11 shared patients", f"patient is in {earlier}", before, int(keep.sum()))
-        )
-    if not keep.any():
-        raise InputError(
-            f"cohort {name}: every patient is already in {', '.join(earlier_patients)}; take one "
-            "of them out of `cohorts` in the configuration."
-        )
-    flow = FLOW.conform(pd.DataFrame(rows, columns=["cohort", "step", "reason", "n_in", "n_out"]))
+    keep, flow, found = check_patients(cohort.obs, earlier_patients, cohort=name, expected=expected)
+    warnings = [*provenance["warnings"], *found]
     out = cohort[keep].copy() if not keep.all() else cohort
     for column in out.obs:
         if out.obs[column].isna().all():
@@ -97,6 +80,57 @@ def check(
             )
     out.uns["provenance"] = {**provenance, "warnings": warnings}
     return out, flow, controls
+
+
+def check_patients(
+    obs: pd.DataFrame,
+    earlier_patients: Mapping[str, Collection[str]],
+    *,
+    cohort: str,
+    expected: Mapping[str, Any] | None = None,
+    step: str = "11 shared patients",
+) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
+    """Check the numbers and find who is in an earlier cohort.
+
+    Parameters
+    ----------
+    obs
+        Canonical columns; one row per sample or cell.
+    earlier_patients, expected
+        As in `check`.
+    cohort
+        Name of the cohort.
+    step
+        Name of the step in the Flow table.
+
+    Returns
+    -------
+    keep, flow, warnings
+        Per row whether it stays, Flow rows, and what the provenance should say.
+
+    Raises
+    ------
+    InputError
+        As in `check`.
+    """
+    _check_expected(obs, expected or {}, cohort)
+    warnings = []
+    if not (expected or {}).get("n"):
+        warnings.append("number of samples unverified: the cohort file states no expected n")
+    keep = np.ones(len(obs), dtype=bool)
+    rows = []
+    patient = obs["patient"].astype(object)
+    for earlier, patients in earlier_patients.items():
+        before = int(keep.sum())
+        keep &= ~patient.isin(list(patients)).to_numpy()
+        rows.append((cohort, step, f"patient is in {earlier}", before, int(keep.sum())))
+    if not keep.any():
+        raise InputError(
+            f"cohort {cohort}: every patient is already in {', '.join(earlier_patients)}; take one "
+            "of them out of `cohorts` in the configuration."
+        )
+    flow = pd.DataFrame(rows, columns=["cohort", "step", "reason", "n_in", "n_out"])
+    return keep, FLOW.conform(flow), warnings
 
 
 def _check_expected(obs: pd.DataFrame, expected: Mapping[str, Any], name: str) -> None:

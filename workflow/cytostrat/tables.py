@@ -297,11 +297,18 @@ def write_cohort(cohort: AnnData, path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    out = cohort.copy()
-    for column in out.obs:
-        if out.obs[column].isna().all():
-            out.obs[column] = np.nan  # HDF5 has no text column without a text
-    out.uns["provenance"] = json.dumps(dict(cohort.uns["provenance"]), sort_keys=True)
+    import anndata
+
+    obs = cohort.obs.copy()
+    for column in obs:
+        if obs[column].isna().all():
+            obs[column] = np.nan  # HDF5 has no text column without a text
+    text = json.dumps(dict(cohort.uns["provenance"]), sort_keys=True)
+    # the same arrays, not copies: a matrix of cells may fill half the memory
+    out = anndata.AnnData(
+        X=cohort.X, obs=obs, var=cohort.var, obsm=dict(cohort.obsm), layers=dict(cohort.layers),
+        uns={**cohort.uns, "provenance": text},
+    )  # fmt: skip
     part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         out.write_h5ad(part, compression="gzip")
@@ -323,8 +330,30 @@ def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
 
 
 def read_cohorts(cohorts: Iterable[str], files: Iterable[str | Path]) -> dict[str, AnnData]:
-    """Read one Cohort table per cohort, in the order of the cohorts."""
-    return {name: read_cohort(file) for name, file in zip(cohorts, files, strict=True)}
+    """Read what is known of each cohort's patients, in the order of the cohorts, no matrices.
+
+    Of single cells comes one row per patient, named by the patient as in their Scores, with
+    ``n_cells`` and without the columns of single cells.
+    """
+    return {name: _read_patients(file) for name, file in zip(cohorts, files, strict=True)}
+
+
+def _read_patients(path: str | Path) -> AnnData:
+    import anndata
+    import h5py
+    from anndata.io import read_elem
+
+    with h5py.File(path, "r") as file:
+        obs, text = read_elem(file["obs"]), read_elem(file["uns/provenance"])
+    provenance = json.loads(text)
+    if provenance["kind"] == "single_cell":
+        patients = obs["patient"].astype(str)
+        first = ~patients.duplicated().to_numpy()
+        n_cells = patients.value_counts()
+        obs = obs[first].drop(columns=[c for c in ("cell_type", "cell_subtype") if c in obs])
+        obs.index = pd.Index(patients[first], name="sample")
+        obs = obs.assign(n_cells=n_cells.reindex(obs.index)).sort_index()
+    return anndata.AnnData(obs=obs, uns={"provenance": provenance})
 
 
 def read_baseline(cohort_file: str | Path, scores_file: str | Path) -> tuple[AnnData, pd.DataFrame]:

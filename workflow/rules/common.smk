@@ -31,6 +31,7 @@ except CytostratError as error:
 
 COHORTS = RUN.cohorts
 BULK = RUN.names("bulk")
+CELLS = RUN.names("single_cell")
 SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
 EFFECTS = ["contrast", "sensitivity", "prerank", "associate", "survival", "response"]
 TABLES = ["effects", "pooled", "verdicts", "coverage", "flow"]
@@ -48,14 +49,21 @@ SURVIVAL = {
     "seed": RUN.config["nulls"]["seed"],
 }
 SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
+CELL_JOBS = RUN.config["cells"]["jobs"]
 
 
 wildcard_constraints:
     cohort="|".join(map(re.escape, COHORTS)),
     remote="|".join(map(re.escape, REMOTES)) or "none",
+    part=r"\d+",
 
 
 def located(cohort):
+def one_of(cohorts):
+    """Pattern of a wildcard that takes these cohorts only."""
+    return "|".join(map(re.escape, cohorts)) or "(?!)"
+
+
     """Local files of a cohort: paths as they are, others below the results."""
     return {
         key: (

@@ -4,9 +4,12 @@
 
 rule meta:
     input:
-        patients=expand("<results>/qc/{cohort}.patients.tsv", cohort=BULK),
+        patients=expand("<results>/qc/{cohort}.patients.tsv", cohort=COHORTS),
         controls=expand("<results>/qc/{cohort}.controls.tsv", cohort=BULK),
-        effects=expand("<results>/{stage}/{cohort}.tsv", stage=EFFECTS, cohort=BULK),
+        effects=[
+            *expand("<results>/{stage}/{cohort}.tsv", stage=EFFECTS, cohort=BULK),
+            *expand("<results>/cells/{cohort}.effects.tsv", cohort=CELLS),
+        ],
         signatures="<results>/signatures/signatures.tsv",
         sets="<results>/signatures/signatures.gmt",
         claims=f"{RESOURCES}/claims.yaml",
@@ -22,7 +25,7 @@ rule meta:
         mem_mb=2000,
         runtime=20,
     params:
-        cohorts=BULK,
+        cohorts=list(COHORTS),
         families=RUN.config["families"],
         methods=RUN.config["methods"],
         rivals=RUN.rivals(),

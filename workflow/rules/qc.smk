@@ -16,6 +16,8 @@ rule qc:
         "<logs>/qc/{cohort}.log",
     benchmark:
         "<benchmarks>/qc/{cohort}.tsv"
+    wildcard_constraints:
+        cohort=one_of(BULK),
     resources:
         mem_mb=3000,
         runtime=20,

@@ -65,3 +65,4 @@ rule provenance:
         code=digest("provenance"),
     script:
         "../scripts/provenance.py"
+            *expand("<results>/cells/{cohort}.h5ad", cohort=CELLS),

@@ -14,6 +14,8 @@ rule score:
         "<logs>/score/{cohort}.log",
     benchmark:
         "<benchmarks>/score/{cohort}.tsv"
+    wildcard_constraints:
+        cohort=one_of(BULK),
     threads: 2
     resources:
         mem_mb=3000,

@@ -13,6 +13,7 @@ function                       in -> out
 `pseudobulk.score_pseudobulk`  sums -> Scores rows with cell_type
 `sources.describe_sources`     genes and scores of cells -> Sources rows, exact intervals
 `effects.source_effects` ...   one value per patient and cell type -> Effects rows
+`summary.summarise`            all of the above -> the tables of a cohort
 `embedding.umap`               counts of some cells -> coordinates of a picture
 ============================== =================================================================
 
@@ -28,19 +29,22 @@ from cytostrat.cells.effects import (
     mark_coverage,
     source_effects,
 )
-from cytostrat.cells.embedding import choose_cells, umap
+from cytostrat.cells.embedding import choose_cells, drawn_cells, labelled, umap
 from cytostrat.cells.lineages import (
     LINEAGES,
     Agreement,
     CellTypes,
     Labels,
     agreement,
+    agreement_row,
     label_cells,
     map_labels,
     marker_labels,
     read_celltypes,
+    read_labels,
     read_markers,
     subset_types,
+    write_labels,
 )
 from cytostrat.cells.profiles import (
     Profile,
@@ -68,10 +72,12 @@ from cytostrat.cells.storage import (
     CellFile,
     keep_cells,
     open_cells,
+    part_of,
     ranges,
     write_cell_scores,
     write_cells,
 )
+from cytostrat.cells.summary import Summary, summarise
 
 __all__ = [
     "LINEAGES",
@@ -83,8 +89,10 @@ __all__ = [
     "Profile",
     "Pseudobulk",
     "Quality",
+    "Summary",
     "add",
     "agreement",
+    "agreement_row",
     "captures",
     "cell_metrics",
     "check_cells",
@@ -94,21 +102,25 @@ __all__ = [
     "coupling_effects",
     "depth_bias",
     "describe_sources",
+    "drawn_cells",
     "her2_effects",
     "join",
     "keep_cells",
     "label_cells",
+    "labelled",
     "large_enough",
     "log2_cpm",
     "map_labels",
     "mark_coverage",
     "marker_labels",
     "open_cells",
+    "part_of",
     "patient_values",
     "profile_cells",
     "pseudobulk",
     "ranges",
     "read_celltypes",
+    "read_labels",
     "read_markers",
     "read_profile",
     "read_pseudobulk",
@@ -116,9 +128,11 @@ __all__ = [
     "signature_coverage",
     "source_effects",
     "subset_types",
+    "summarise",
     "umap",
     "write_cell_scores",
     "write_cells",
+    "write_labels",
     "write_profile",
     "write_pseudobulk",
 ]

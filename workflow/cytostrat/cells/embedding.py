@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytostrat.cells.profiles import Profile
 from cytostrat.cells.storage import take
 
 MAX_CELLS = 20_000
@@ -40,6 +41,53 @@ def choose_cells(
         for rows in groups.values()
     ]
     return np.sort(np.concatenate(picked))
+
+
+def labelled(obs: pd.DataFrame, labels: pd.DataFrame, depth: pd.DataFrame) -> pd.DataFrame:
+    """Return the canonical columns with the cell types of the analysis, counts and genes.
+
+    The labels as the cohort gives them move to ``given_cell_type`` and ``given_cell_subtype``.
+    """
+    given = {name: f"given_{name}" for name in ("cell_type", "cell_subtype") if name in obs}
+    out = obs.rename(columns=given)
+    for frame in (labels, depth):
+        for column in frame:
+            out[column] = frame[column].to_numpy()
+    return out
+
+
+def drawn_cells(
+    obs: pd.DataFrame,
+    profile: Profile,
+    rows: np.ndarray,
+    coordinates: np.ndarray,
+    *,
+    signatures: Sequence[str],
+) -> pd.DataFrame:
+    """Return what the picture shows of each drawn cell.
+
+    Parameters
+    ----------
+    obs
+        What `labelled` returned.
+    profile
+        Scores of all cells.
+    rows, coordinates
+        What `choose_cells` and `umap` returned.
+    signatures
+        Signatures whose scores (first method) are kept.
+
+    Returns
+    -------
+    pandas.DataFrame
+        x, y, patient, cell_type, and one column per signature that was scored.
+    """
+    scores = next(iter(profile.scores.values()))
+    kept = [name for name in signatures if name in scores]
+    out = pd.DataFrame({"x": coordinates[:, 0], "y": coordinates[:, 1]}).astype(float)
+    for column in ("patient", "cell_type"):
+        out[column] = obs[column].astype(object).to_numpy()[rows]
+    return pd.concat([out, scores[kept].iloc[rows].reset_index(drop=True).astype(float)], axis=1)
 
 
 def umap(

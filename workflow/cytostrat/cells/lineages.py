@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
+from cytostrat.tables import write_frame
 
 TUMOUR, NORMAL = "epithelial tumour", "epithelial normal"
 LINEAGES = (
@@ -236,6 +237,29 @@ def label_cells(
     cells["marker_label"], cells["margin"] = called["label"], called["margin"]
     cells.index = obs.index
     return Labels(cells, report, agreed)
+
+
+def agreement_row(agreed: Agreement | None) -> pd.DataFrame:
+    """Return the agreement as a frame of one row: n, n_called, n_agree, share, kappa.
+
+    Without given labels there is no row.
+    """
+    columns = ["n", "n_called", "n_agree", "share", "kappa"]
+    rows = [] if agreed is None else [[getattr(agreed, name) for name in columns]]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_labels(cells: pd.DataFrame, path: str | Path) -> None:
+    """Write the cell types of `label_cells`, one row per cell."""
+    write_frame(cells.rename_axis("sample").reset_index(), path)
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """Read what `write_labels` wrote."""
+    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col="sample")
+    for column in ("cell_type", "marker_label"):
+        frame[column] = frame[column].astype(object).where(frame[column] != "", None)
+    return frame.assign(margin=pd.to_numeric(frame["margin"]))
 
 
 def subset_types(

@@ -111,6 +111,7 @@ def check_cells(
     samples: Sequence[str],
     *,
     cohort: str,
+    among: np.ndarray | None = None,
     n_mads: float = 3.0,
     min_counts: int = 250,
     min_genes: int = 200,
@@ -129,6 +130,9 @@ def check_cells(
         Sample (capture) of each cell; limits and doublets are per sample.
     cohort
         Name of the cohort.
+    among
+        Per cell, whether it is looked at; the others are not kept and count in no limit. None
+        means every cell.
     n_mads, min_counts, min_genes, mitochondrial_floor
         See the module.
     doublets
@@ -145,8 +149,9 @@ def check_cells(
     """
     metrics = cell_metrics(counts, genes)
     metrics["doublet_score"] = np.nan
-    excluded = np.full(len(metrics), "", dtype=object)
-    names = pd.Series(list(samples), dtype=object)
+    among = np.ones(len(metrics), dtype=bool) if among is None else np.asarray(among, dtype=bool)
+    excluded = np.where(among, "", "not among them").astype(object)
+    names = pd.Series(list(samples), dtype=object).where(among)
     rows = []
     for sample, positions in names.groupby(names, sort=True).indices.items():
         own = metrics.iloc[positions]
@@ -186,7 +191,7 @@ def check_cells(
             f"Cohort {cohort}: no cell passes the quality rules; lower min_counts or min_genes, or "
             "check that the matrix holds counts."
         )
-    return Quality(keep, metrics, pd.DataFrame(rows), _flow(excluded, cohort, doublets))
+    return Quality(keep, metrics, pd.DataFrame(rows), _flow(excluded[among], cohort, doublets))
 
 
 def _limits(

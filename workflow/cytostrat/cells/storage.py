@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,12 @@ def ranges(n_cells: int, n_jobs: int) -> list[tuple[int, int]]:
     """Split rows into at most `n_jobs` ranges of nearly the same length."""
     edges = np.linspace(0, n_cells, max(1, min(n_jobs, n_cells)) + 1).round().astype(int)
     return [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+
+
+def part_of(n_cells: int, part: int, n_jobs: int) -> tuple[int, int]:
+    """Return the range of one job of a scatter; jobs beyond the number of cells get none."""
+    found = ranges(n_cells, n_jobs)
+    return found[part] if part < len(found) else (n_cells, n_cells)
 
 
 def _csr(rows: Any) -> sparse.csr_matrix:
@@ -254,8 +260,20 @@ def write_cell_scores(
     write_cohort(cells, path)
 
 
-def keep_cells(cells: CellFile, keep: np.ndarray, path: str | Path, obs: pd.DataFrame) -> None:
-    """Write the cells that are kept, block by block; `obs` has one row for each of them."""
+def keep_cells(
+    cells: CellFile,
+    keep: np.ndarray,
+    path: str | Path,
+    obs: pd.DataFrame,
+    *,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write the cells that are kept, block by block; `obs` has one row for each of them.
+
+    `warnings` are added to those of the provenance.
+    """
+    provenance = dict(cells.provenance)
+    provenance["warnings"] = [*provenance.get("warnings", []), *warnings]
 
     def kept(matrix: Any) -> Iterator[sparse.csr_matrix]:
         for first, block in blocks(matrix):
@@ -266,6 +284,6 @@ def keep_cells(cells: CellFile, keep: np.ndarray, path: str | Path, obs: pd.Data
         kept(cells.counts),
         obs,
         cells.genes,
-        cells.provenance,
+        provenance,
         values=None if cells.values is None else kept(cells.values),
     )

@@ -1,0 +1,27 @@
+"""Adaptor of rule cells_quality."""
+
+from pathlib import Path
+
+from cytostrat import cells, qc, tables
+from cytostrat.runlog import logged
+
+cohort, paths, params = snakemake.wildcards.cohort, snakemake.input, snakemake.params
+log = logged(snakemake.log[0], what=f"cells_quality {cohort}")
+with log, cells.open_cells(paths.cohort) as file:
+    own, shared, warnings = qc.check_patients(
+        file.obs,
+        {Path(f).name.removesuffix(".patients.tsv"): tables.read_lines(f) for f in paths.earlier},
+        expected=params.spec["expected"],
+        cohort=cohort,
+        step="10 shared patients",
+    )
+    found = cells.check_cells(
+        file.counts, file.genes, cells.captures(file.obs), among=own, cohort=cohort,
+        seed=params.seed, **params.rules,
+    )  # fmt: skip
+    kept = file.obs[found.keep]
+    flow = [tables.read_table(paths.flow, tables.FLOW), shared, found.flow]
+    cells.keep_cells(file, found.keep, snakemake.output.cohort, kept, warnings=warnings)
+    tables.write_table(tables.FLOW.concat(flow), snakemake.output.flow, tables.FLOW)
+    tables.write_frame(found.limits, snakemake.output.limits)
+    tables.write_lines(kept["patient"], snakemake.output.patients)
