@@ -70,7 +70,13 @@ def cases(found: list[Material]) -> Iterator[Case]:
     """Return every spoiled input."""
     for material in found:
         for file in material.spoiled:
-            yield from (Case(material, file, mutation) for mutation in TEXT)
+            # large inputs take long: one file of each reader is enough
+            first = file == material.spoiled[0]
+            yield from (
+                Case(material, file, mutation)
+                for mutation in TEXT
+                if first or mutation.kind != "size"
+            )
         for file, content in material.files.items():
             if isinstance(content, dict):
                 yield from (Case(material, file, mutation) for mutation in ARCHIVE)
@@ -217,7 +223,7 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
     _print(table)
     sys.stdout.write(
         f"{len(chosen)} broken inputs, {len(failures)} failed; at most {most:.0f} MB more memory "
-        f"and {slowest:.1f} s\n"
+        f"and {slowest:.1f} s of processor time\n"
     )
     return 1 if failures else 0
 

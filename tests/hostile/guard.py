@@ -18,7 +18,8 @@ from pathlib import Path
 from cytostrat.errors import CytostratError
 
 MEMORY = 1 << 30
-SECONDS = 30.0
+SECONDS = 30
+PATIENCE = 6.0
 LONGEST_MESSAGE = 1500
 WATCHED = frozenset({
     "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod",
@@ -45,7 +46,7 @@ class Outcome:
     grown
         MB by which the process's resident memory grew at its peak.
     seconds
-        Wall time.
+        Processor time.
     """
 
     state: str
@@ -55,21 +56,25 @@ class Outcome:
     seconds: float
 
 
-def run(work: Callable[[], str], *, results: Path, seconds: float = SECONDS) -> Outcome:
-    """Run `work` in a child that may write below `results` only; return how it ended."""
+def run(work: Callable[[], str], *, results: Path, seconds: int = SECONDS) -> Outcome:
+    """Run `work` in a child that may write below `results` only; return how it ended.
+
+    A hang is more than `seconds` of processor time, or, so that a busy machine does not count,
+    `PATIENCE` times as much on the clock.
+    """
     start = time.monotonic()
     receiver, sender = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(receiver)
         os.setsid()
-        _in_child(work, results, sender)
+        _in_child(work, results, sender, seconds)
     os.close(sender)
     pieces = []
     state = ""
     with os.fdopen(receiver, "rb", buffering=0) as stream:
         while True:
-            left = seconds - (time.monotonic() - start)
+            left = PATIENCE * seconds - (time.monotonic() - start)
             if left <= 0 or not select.select([stream], [], [], left)[0]:
                 state = "hang"
                 break
@@ -80,9 +85,9 @@ def run(work: Callable[[], str], *, results: Path, seconds: float = SECONDS) -> 
     if state:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    spent = time.monotonic() - start
-    if state:
+    _, status, usage = os.wait4(child, 0)
+    spent = usage.ru_utime + usage.ru_stime
+    if state or os.waitstatus_to_exitcode(status) == -signal.SIGXCPU:
         return Outcome("hang", f"more than {seconds:.0f} s", [], 0.0, spent)
     try:
         told = json.loads(b"".join(pieces))
@@ -99,10 +104,11 @@ def _virtual() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def _in_child(work: Callable[[], str], results: Path, sender: int) -> None:
+def _in_child(work: Callable[[], str], results: Path, sender: int, seconds: int) -> None:
     before = _resident()
     limit = _virtual() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     trespasses: list[str] = []
     watching = [True]
     allowed = (str(results), "/dev/null", "/proc/self")

@@ -22,6 +22,10 @@ _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space"
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml version", b"<!--")
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _LFS_POINTER = b"version https://git-lfs"
+_MARKS = {
+    "utf-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"),
+    "utf-16": (b"\xff\xfe", b"\xfe\xff"),
+}
 _LOOK = 1 << 16
 LONGEST_LINE = 1 << 26
 
@@ -229,31 +233,11 @@ def open_text(path: str | Path | Member) -> Iterator[TextIO]:
     """
     with open_binary(path) as probe:
         encoding = _encoding(path, probe)
-    with open_binary(path) as stream, _Lines(path, stream, encoding) as text:
+    with (
+        open_binary(path) as stream,
+        io.TextIOWrapper(stream, encoding=encoding, newline=None) as text,
+    ):
         yield text
-
-
-class _Lines(io.TextIOWrapper):
-    """Lines of a text file, none longer than memory should have to hold."""
-
-    def __init__(self, path: str | Path | Member, stream: IO[bytes], encoding: str) -> None:
-        super().__init__(stream, encoding=encoding, newline=None)
-        self.path = path
-
-    def readline(self, size: int = -1, /) -> str:
-        line = super().readline(LONGEST_LINE if size < 0 else size)
-        if len(line) == LONGEST_LINE:
-            raise InputError(
-                f"{self.path}: has a line of more than {LONGEST_LINE} characters; it is damaged or "
-                "no table, get it again."
-            )
-        return line
-
-    def __next__(self) -> str:
-        line = self.readline()
-        if not line:
-            raise StopIteration
-        return line
 
 
 def _encoding(path: str | Path | Member, stream: IO[bytes]) -> str:
@@ -270,25 +254,35 @@ def _encoding(path: str | Path | Member, stream: IO[bytes]) -> str:
             f"{path}: holds a Git LFS pointer in place of data; get the file itself with "
             "`git lfs pull`, or from the study's archive."
         )
-    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        return "utf-32"
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if b"\0" in start:
-        raise InputError(
-            f"{path}: holds binary content, not text; correct `format` in the cohort file, or "
-            "give the text file."
-        )
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    block = start
-    try:
-        while block:
-            decoder.decode(block)
-            block = stream.read(_LOOK * 16)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8-sig"
+    encoding = "utf-8-sig"
+    for name, marks in _MARKS.items():
+        if start.startswith(marks):
+            encoding = name
+            break
+    else:
+        if b"\0" in start:
+            raise InputError(
+                f"{path}: holds binary content, not text; correct `format` in the cohort file, or "
+                "give the text file."
+            )
+    decoder = codecs.getincrementaldecoder("utf-8-sig")() if encoding == "utf-8-sig" else None
+    block, since_line_end = start, 0
+    while block:
+        last = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        since_line_end = len(block) - last - 1 if last >= 0 else since_line_end + len(block)
+        if since_line_end > LONGEST_LINE:
+            raise InputError(
+                f"{path}: has a line of more than {LONGEST_LINE >> 20} MiB; it is damaged or no "
+                "table, get it again."
+            )
+        following = stream.read(_LOOK * 16)
+        if decoder is not None:
+            try:
+                decoder.decode(block, final=not following)
+            except UnicodeDecodeError:
+                encoding, decoder = "latin-1", None
+        block = following
+    return encoding
 
 
 def delimiter_of(path: str | Path | Member, lines: list[str], wanted: str) -> str:

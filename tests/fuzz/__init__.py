@@ -1,0 +1,1 @@
+"""Random input for the text readers, for a bounded time: ``make fuzz``."""
