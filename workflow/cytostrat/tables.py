@@ -277,6 +277,23 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_folders(content: Mapping[str, bytes], parent: str | Path, folders: Iterable[str]) -> None:
+    """Write files by their names below `parent`; each of `folders` is there, empty if need be.
+
+    Raises
+    ------
+    TableError
+        A file lies in none of the folders.
+    """
+    folders = list(folders)
+    for folder in folders:
+        (Path(parent) / folder).mkdir(parents=True, exist_ok=True)
+    for name, data in content.items():
+        if name.split("/")[0] not in folders:
+            raise TableError(f"File {name} lies in none of the folders {', '.join(folders)}.")
+        write_bytes(Path(parent) / name, data)
+
+
 def write_lines(values: Iterable[str], path: str | Path) -> None:
     """Write distinct values, sorted, one per line."""
     lines = sorted({str(value) for value in values if not pd.isna(value)})
@@ -386,6 +403,17 @@ def read_frames(names: Iterable[str], files: Iterable[str | Path]) -> dict[str, 
         name: pd.read_csv(file, sep="\t").assign(cohort=name)
         for name, file in zip(names, files, strict=True)
     }
+
+
+def read_by_cohort(
+    names: Iterable[str], files: Mapping[str, Iterable[str | Path]]
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Read several kinds of frames: cohort to kind to frame; ``files`` maps a kind to its files."""
+    found: dict[str, dict[str, pd.DataFrame]] = {name: {} for name in names}
+    for kind, paths in files.items():
+        for name, frame in read_frames(found, paths).items():
+            found[name][kind] = frame
+    return found
 
 
 def stacked(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -11,7 +11,12 @@ rule claims:
         claims=f"{RESOURCES}/claims.yaml",
         therapies=f"{RESOURCES}/therapies.yaml",
     output:
-        "<results>/tables/verdicts.tsv",
+        report(
+            "<results>/tables/verdicts.tsv",
+            caption="../report/verdicts.rst",
+            category="Tables",
+            labels={"table": "verdicts"},
+        ),
     log:
         "<logs>/claims.log",
     resources:

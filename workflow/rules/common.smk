@@ -35,6 +35,7 @@ CELLS = RUN.names("single_cell")
 SIMULATED = [name for name, cohort in COHORTS.items() if cohort["simulated"]]
 EFFECTS = ["contrast", "sensitivity", "prerank", "associate", "survival", "response"]
 TABLES = ["effects", "pooled", "verdicts", "coverage", "flow"]
+FIGURES = ["signatures", "outcome", "response", "cells", "relations"]
 NULLS = {key: RUN.config["nulls"][key] for key in ("sets", "seed")}
 PERMUTATIONS = {
     "n_permutations": RUN.config["nulls"]["permutations"],
@@ -48,22 +49,22 @@ SURVIVAL = {
     },
     "seed": RUN.config["nulls"]["seed"],
 }
-SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
 CELL_JOBS = RUN.config["cells"]["jobs"]
+SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
 
 
 wildcard_constraints:
     cohort="|".join(map(re.escape, COHORTS)),
-    remote="|".join(map(re.escape, REMOTES)) or "none",
     part=r"\d+",
+    remote="|".join(map(re.escape, REMOTES)) or "none",
 
 
-def located(cohort):
 def one_of(cohorts):
     """Pattern of a wildcard that takes these cohorts only."""
     return "|".join(map(re.escape, cohorts)) or "(?!)"
 
 
+def located(cohort):
     """Local files of a cohort: paths as they are, others below the results."""
     return {
         key: (

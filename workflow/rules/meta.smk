@@ -15,8 +15,18 @@ rule meta:
         claims=f"{RESOURCES}/claims.yaml",
         therapies=f"{RESOURCES}/therapies.yaml",
     output:
-        effects="<results>/tables/effects.tsv",
-        pooled="<results>/tables/pooled.tsv",
+        effects=report(
+            "<results>/tables/effects.tsv",
+            caption="../report/effects.rst",
+            category="Tables",
+            labels={"table": "effects"},
+        ),
+        pooled=report(
+            "<results>/tables/pooled.tsv",
+            caption="../report/pooled.rst",
+            category="Tables",
+            labels={"table": "pooled effects"},
+        ),
     log:
         "<logs>/meta.log",
     benchmark:

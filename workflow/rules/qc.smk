@@ -33,14 +33,25 @@ rule quality:
         flow=expand("<results>/qc/{cohort}.flow.tsv", cohort=COHORTS),
         coverage=expand("<results>/qc/{cohort}.coverage.tsv", cohort=COHORTS),
     output:
-        flow="<results>/tables/flow.tsv",
-        coverage="<results>/tables/coverage.tsv",
+        flow=report(
+            "<results>/tables/flow.tsv",
+            caption="../report/flow.rst",
+            category="Tables",
+            labels={"table": "flow"},
+        ),
+        coverage=report(
+            "<results>/tables/coverage.tsv",
+            caption="../report/coverage.rst",
+            category="Tables",
+            labels={"table": "coverage"},
+        ),
     log:
         "<logs>/quality.log",
     resources:
         mem_mb=500,
         runtime=5,
     params:
+        min_coverage=RUN.config["signatures"]["min_coverage"],
         code=digest("tables"),
     script:
         "../scripts/quality.py"

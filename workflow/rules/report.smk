@@ -18,9 +18,55 @@ rule report:
         curves=expand("<results>/survival/{cohort}.curves.tsv.gz", cohort=BULK),
         running=expand("<results>/prerank/{cohort}.running.tsv.gz", cohort=BULK),
         genes=expand("<results>/prerank/{cohort}.genes.tsv.gz", cohort=BULK),
+        sources=expand("<results>/cells/{cohort}.sources.tsv", cohort=CELLS),
+        composition=expand("<results>/cells/{cohort}.composition.tsv", cohort=CELLS),
+        drawn=expand("<results>/cells/{cohort}.drawn.tsv.gz", cohort=CELLS),
+        agreement=expand("<results>/qc/{cohort}.agreement.tsv", cohort=CELLS),
+        depth=expand("<results>/cells/{cohort}.depth.tsv", cohort=CELLS),
     output:
-        html="<results>/report.html",
-        figures=directory("<results>/figures"),
+        html=report(
+            "<results>/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"file": "the report for readers"},
+        ),
+        signatures=report(
+            directory("<results>/figures/signatures"),
+            patterns=["{signature}/{figure}.svg"],
+            caption="../report/signatures.rst",
+            category="Figures: signatures",
+            subcategory="{signature}",
+            labels={"figure": "{figure}"},
+        ),
+        outcome=report(
+            directory("<results>/figures/outcome"),
+            patterns=["{figure}.svg"],
+            caption="../report/outcome.rst",
+            category="Figures: outcome",
+            labels={"figure": "{figure}"},
+        ),
+        response=report(
+            directory("<results>/figures/response"),
+            patterns=["{figure}.svg"],
+            caption="../report/response.rst",
+            category="Figures: response",
+            labels={"figure": "{figure}"},
+        ),
+        cells=report(
+            directory("<results>/figures/cells"),
+            patterns=["{cohort}/{figure}.svg"],
+            caption="../report/cells.rst",
+            category="Figures: cells",
+            subcategory="{cohort}",
+            labels={"figure": "{figure}"},
+        ),
+        relations=report(
+            directory("<results>/figures/relations"),
+            patterns=["{figure}.svg"],
+            caption="../report/relations.rst",
+            category="Figures: relations",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "<logs>/report.log",
     benchmark:
@@ -33,7 +79,10 @@ rule report:
         config=RUN.config,
         cohort_files=RUN.cohort_files,
         tables=TABLES,
+        figures=FIGURES,
         bulk=BULK,
+        cells=CELLS,
+        frames=["sources", "composition", "drawn", "agreement", "depth"],
         code=digest("report"),
     script:
         "../scripts/report.py"
@@ -43,10 +92,11 @@ rule provenance:
     input:
         results=[
             "<results>/report.html",
-            "<results>/figures",
+            *expand("<results>/figures/{kind}", kind=FIGURES),
             *expand("<results>/tables/{table}.tsv", table=TABLES),
             *expand("<results>/cohorts/{cohort}.h5ad", cohort=COHORTS),
             *expand("<results>/scores/{cohort}.tsv.gz", cohort=COHORTS),
+            *expand("<results>/cells/{cohort}.h5ad", cohort=CELLS),
             "<results>/signatures/signatures.tsv",
             "<results>/signatures/signatures.gmt",
         ],
@@ -65,4 +115,3 @@ rule provenance:
         code=digest("provenance"),
     script:
         "../scripts/provenance.py"
-            *expand("<results>/cells/{cohort}.h5ad", cohort=CELLS),

@@ -14,6 +14,7 @@ with logged(snakemake.log[0], what="report"):
         curves=tables.stacked(tables.read_frames(params.bulk, paths.curves)),
         running=tables.stacked(tables.read_frames(params.bulk, paths.running)),
         gene_effects=tables.read_frames(params.bulk, paths.genes),
+        cells=tables.read_by_cohort(params.cells, {kind: paths[kind] for kind in params.frames}),
         scores=tables.read_scores(cohorts, paths.scores),
         clinical={name: cohort.obs for name, cohort in cohorts.items()},
         provenance={name: cohort.uns["provenance"] for name, cohort in cohorts.items()},
@@ -24,6 +25,7 @@ with logged(snakemake.log[0], what="report"):
         versions=provenance.versions(),
     )
     made = report.build_report(inputs)
-    for name, content in made.figures.items():
-        tables.write_bytes(Path(snakemake.output.figures) / name, content)
+    tables.write_folders(
+        made.figures, Path(snakemake.output.html).parent / "figures", params.figures
+    )
     tables.write_bytes(snakemake.output.html, made.html.encode())
