@@ -16,11 +16,14 @@ Conventions that hold in every table:
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import glob
 import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 SIGNIFICANT_DIGITS = 6
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 CLINICAL_COLUMNS: dict[str, str] = {
     "patient": "patient id as NAMESPACE:id, the namespace says whose numbering it is",
@@ -265,16 +269,41 @@ def score_of(scores: pd.DataFrame, signature: str, method: str) -> pd.Series | N
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a file whole or not at all; a name in ``.gz`` is compressed without a time stamp."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix == ".gz":
-            content = gzip.compress(content, compresslevel=6, mtime=0)
+    if Path(path).suffix == ".gz":
+        content = gzip.compress(content, compresslevel=6, mtime=0)
+    with whole(path) as part:
         part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Give a neighbouring name to write to; it becomes `path` once all has been written.
+
+    What a writer of the same file left behind when it was killed is removed.
+
+    Raises
+    ------
+    TableError
+        The file can't be written: no room, no right, a device that fails.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            part.replace(path)
+            for left in path.parent.glob(f"{glob.escape(path.stem)}.[0-9]*.part{path.suffix}"):
+                left.unlink(missing_ok=True)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        remedy = "free some room" if error.errno in NO_ROOM else "check the folder and its rights"
+        raise TableError(
+            f"{path}: can't be written ({os.strerror(error.errno)}); {remedy} and run again."
+        ) from None
 
 
 def write_folders(content: Mapping[str, bytes], parent: str | Path, folders: Iterable[str]) -> None:
@@ -312,8 +341,6 @@ def write_cohort(cohort: AnnData, path: str | Path) -> None:
     ``uns["provenance"]`` is a dict; it is stored as JSON text, because HDF5 holds no lists of
     dicts, and comes back as a dict from `read_cohort`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     import anndata
 
     obs = cohort.obs.copy()
@@ -326,12 +353,8 @@ def write_cohort(cohort: AnnData, path: str | Path) -> None:
         X=cohort.X, obs=obs, var=cohort.var, obsm=dict(cohort.obsm), layers=dict(cohort.layers),
         uns={**cohort.uns, "provenance": text},
     )  # fmt: skip
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
+    with whole(path) as part:
         out.write_h5ad(part, compression="gzip")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
