@@ -27,9 +27,26 @@ class _Tee(io.TextIOBase):
 
     def write(self, text: str) -> int:
         for target in self.targets:
-            target.write(text)
-            target.flush()
+            with contextlib.suppress(OSError):  # a full disk must not silence the console
+                target.write(text)
+                target.flush()
         return len(text)
+
+
+@contextlib.contextmanager
+def _log_file(log: Path, console: TextIO) -> Iterator[TextIO]:
+    """Open a log; where that is not possible, say so and end with exit code 1."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(log, "w", encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        console.write(f"\n{log}: can't be written ({error.strerror}); check folder and room.\n")
+        sys.exit(1)
+    try:
+        yield stream
+    finally:
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 @contextlib.contextmanager
@@ -47,8 +64,7 @@ def logged(log: str | Path, *, what: str = "") -> Iterator[None]:
         Name of the work, put before an error's sentence.
     """
     console = sys.stderr
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8") as stream:
+    with _log_file(Path(log), console) as stream:
         handler = logging.StreamHandler(stream)
         logging.getLogger().addHandler(handler)
         logging.captureWarnings(True)
