@@ -1,26 +1,36 @@
 """Kill a run at seeded random moments, restart it, and compare with an undisturbed run.
 
-``make test-kill``: SIGKILL to the whole process group, `KILLS` times over all stages. Several
-kills fall on one run before it may finish, so that restarts of restarts are met too.
+``make test-kill``: SIGKILL to the whole process group, 30 times over all stages, restarts of
+restarts included. A kill falls a random time after a random number of jobs has started. After
+each, whatever carries its final name must have the bytes of the undisturbed run: nothing
+half-written is taken for whole. A directory is killed in until its run comes to its end between
+two kills; then all of it must be that of the undisturbed run, and a new directory is begun.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import hashlib
 import os
+import queue
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cytostrat.provenance import sha256
-
 ROOT = Path(__file__).resolve().parents[2]
-PER_RUN = 3
+LEFT_OUT = frozenset({"logs", "benchmarks"})
+STARTED = re.compile(r"^(?:local)?rule (\w+):")
+JOB = re.compile(r"^    jobid: (\d+)")
+FINISHED = re.compile(r"^Finished jobid: (\d+)")
 
 
 def command(directory: Path, *further: str) -> list[str]:
@@ -28,56 +38,117 @@ def command(directory: Path, *further: str) -> list[str]:
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     config = str(ROOT / "tests/kill/config.yaml")
     snakemake += ["--directory", str(directory), "--cores", "2", "--configfile", config]
-    return [*snakemake, "--rerun-incomplete", "--quiet", "all", *further]
+    return [*snakemake, "--rerun-incomplete", *further]
 
 
-def run_to_end(directory: Path) -> str:
-    """Unlock, run to the end, and return what was printed."""
-    subprocess.run(
-        command(directory, "--unlock"), check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    run = subprocess.run(
+def unlock(directory: Path) -> None:
+    """Take the lock of a killed run away, as its user does."""
+    subprocess.run(command(directory, "--unlock"), check=True, capture_output=True)
+
+
+@dataclass
+class Progress:
+    """What a run printed of its jobs."""
+
+    running: dict[str, str] = field(default_factory=dict)
+    started: int = 0
+    finished: int = 0
+    rule: str = ""
+    text: list[str] = field(default_factory=list)
+
+    def take(self, line: str) -> None:
+        """Read one line of Snakemake's output."""
+        self.text.append(line)
+        if match := STARTED.match(line):
+            self.rule = match.group(1)
+            self.started += 1
+        elif match := JOB.match(line):
+            self.running[match.group(1)] = self.rule
+        elif match := FINISHED.match(line):
+            self.running.pop(match.group(1), None)
+            self.finished += 1
+
+
+def run(directory: Path, *, after_jobs: int = 0, delay: float = 0.0) -> tuple[Progress, int | None]:
+    """Run; with `after_jobs` kill the group `delay` seconds after so many jobs have started.
+
+    Returns
+    -------
+    progress, code
+        The exit code is None where the run was killed.
+    """
+    process = subprocess.Popen(
         command(directory),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-    )
-    if run.returncode:
-        raise SystemExit(f"the restarted run failed:\n{run.stdout[-4000:]}")
-    return run.stdout
-
-
-def killed_after(directory: Path, seconds: float) -> bool:
-    """Start a run, kill its process group after `seconds`; tell whether it was still alive."""
-    subprocess.run(
-        command(directory, "--unlock"), check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    run = subprocess.Popen(
-        command(directory),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    try:
-        run.wait(seconds)
-        return False
-    except subprocess.TimeoutExpired:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-        return True
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def pump() -> None:
+        for line in process.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=pump, daemon=True).start()
+    progress = Progress()
+    deadline: float | None = None
+    while True:
+        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            line = lines.get(timeout=wait)
+        except queue.Empty:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return progress, None
+        if line is None:
+            return progress, process.wait()
+        progress.take(line)
+        if deadline is None and after_jobs and progress.started >= after_jobs:
+            deadline = time.monotonic() + delay
 
 
 def checksums(directory: Path) -> dict[str, str]:
     """Return the sha256 of every result but logs, benchmarks and provenance."""
     results = directory / "results"
     return {
-        file.relative_to(results).as_posix(): sha256(file)
+        file.relative_to(results).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(results.rglob("*"))
         if file.is_file()
-        and not {"logs", "benchmarks"} & set(file.relative_to(results).parts)
+        and not LEFT_OUT & set(file.relative_to(results).parts)
         and file.name != "provenance.json"
     }
+
+
+def is_part(name: str) -> bool:
+    """Tell a file that is being written, which carries no final name, from one that is whole."""
+    return ".part" in Path(name).suffixes
+
+
+def differences(wanted: dict[str, str], found: dict[str, str], *, whole: bool) -> list[str]:
+    """Return results that are not as in the undisturbed run; absent ones only where `whole`."""
+    names = {name for name in found if not is_part(name)}
+    wrong = {name for name in names if wanted.get(name) != found[name]}
+    return sorted(wrong | (wanted.keys() - names if whole else set()))
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def finish(directory: Path, wanted: dict[str, str]) -> list[str]:
+    """Run to the end and return what is wrong."""
+    unlock(directory)
+    progress, code = run(directory)
+    if code:
+        return [f"the restarted run failed: {''.join(progress.text)[-3000:]}"]
+    found = checksums(directory)
+    wrong = differences(wanted, found, whole=True)
+    left = [name for name in found if is_part(name)]
+    return [*wrong, *(f"{name} was left behind" for name in left)]
 
 
 def main() -> int:
@@ -85,40 +156,69 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=20.0, help="no kill begins after that")
     options = parser.parse_args()
-    rng = random.Random(options.seed)
+    begun = time.monotonic()
     base = Path(tempfile.mkdtemp(prefix="cytostrat-kill-"))
-    undisturbed = base / "undisturbed"
-    undisturbed.mkdir()
-    start = time.monotonic()
-    run_to_end(undisturbed)
-    length = time.monotonic() - start
-    wanted = checksums(undisturbed)
-    sys.stdout.write(f"undisturbed run: {length:.1f} s, {len(wanted)} files\n")
-    done = 0
-    wrong = 0
-    while done < options.kills:
-        directory = base / f"run{done}"
+    try:
+        return _kills(options, base, begun)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _kills(options: argparse.Namespace, base: Path, begun: float) -> int:
+    rng = random.Random(options.seed)
+    (base / "undisturbed").mkdir()
+    progress, code = run(base / "undisturbed")
+    if code:
+        say("".join(progress.text)[-3000:])
+        return 1
+    length = time.monotonic() - begun
+    wanted = checksums(base / "undisturbed")
+    job = length / progress.finished
+    say(f"undisturbed run: {length:.0f} s, {progress.finished} jobs, {len(wanted)} files")
+    budget = options.minutes * 60 - length
+    hit: collections.Counter[str] = collections.Counter()
+    wrong: list[str] = []
+    kills, runs = 0, 0
+    while kills < options.kills and time.monotonic() - begun < budget:
+        directory = base / f"run{runs}"
         directory.mkdir()
-        for _ in range(min(PER_RUN, options.kills - done)):
-            moment = rng.uniform(0.5, length)
-            alive = killed_after(directory, moment)
-            left = sum(1 for file in directory.rglob("*.part"))
-            done += 1
-            state = "killed" if alive else "had finished"
-            sys.stdout.write(f"kill {done}: {state} after {moment:.1f} s, {left} .part left\n")
-            sys.stdout.flush()
-        run_to_end(directory)
-        found = checksums(directory)
-        found = {name: value for name, value in found.items() if not name.endswith(".part")}
-        differs = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        if differs:
-            wrong += 1
-            sys.stdout.write(f"  differs from the undisturbed run: {', '.join(differs)}\n")
+        runs += 1
+        code = None
+        while code is None and kills < options.kills and time.monotonic() - begun < budget:
+            unlock(directory)
+            progress, code = run(
+                directory, after_jobs=rng.randint(1, 4), delay=rng.uniform(0.0, 1.5 * job)
+            )
+            if code is not None:
+                break
+            kills += 1
+            found = checksums(directory)
+            half = differences(wanted, found, whole=False)
+            wrong += [f"kill {kills}: {name} under its final name is not whole" for name in half]
+            rules = sorted(set(progress.running.values())) or ["between jobs"]
+            hit.update(rules)
+            parts = sum(map(is_part, found))
+            say(
+                f"kill {kills}: in {', '.join(rules)}; {len(found) - parts} files whole, {parts} "
+                f"unfinished{', WRONG: ' + ', '.join(half) if half else ''}"
+            )
+        if code:
+            wrong.append(f"run {runs} failed: {''.join(progress.text)[-3000:]}")
+        else:
+            faults = finish(directory, wanted)
+            wrong += faults
+            say(f"run {runs} finished: {'WRONG' if faults else 'as the undisturbed run'}")
         shutil.rmtree(directory)
-    shutil.rmtree(base)
-    sys.stdout.write(f"{done - wrong} passed, {wrong} failed\n")
-    return 1 if wrong else 0
+    for text in wrong:
+        say(text)
+    say(f"killed in: {', '.join(f'{rule} {count}' for rule, count in sorted(hit.items()))}")
+    minutes = (time.monotonic() - begun) / 60
+    say(f"{kills} kills in {runs} runs, {len(wrong)} faults, {minutes:.1f} minutes")
+    if kills < options.kills:
+        say(f"the time was over after {kills} of {options.kills} kills; give --minutes more")
+    return 1 if wrong or kills < options.kills else 0
 
 
 if __name__ == "__main__":
