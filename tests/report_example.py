@@ -324,8 +324,8 @@ def single_cell() -> ReportInputs:
         scores={},
         clinical={
             "cells": pd.DataFrame(
-                {"patient": ["EX:1"] * 3 + ["EX:2"] * 2, "her2": ["positive"] * 3 + [None] * 2},
-                index=[f"cell{i}" for i in range(5)],
+                {"patient": ["EX:1", "EX:2"], "her2": ["positive", None], "n_cells": [3, 2]},
+                index=["EX:1", "EX:2"],
             )
         },
         provenance={"cells": record},

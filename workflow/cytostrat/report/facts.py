@@ -36,7 +36,8 @@ class ReportInputs:
         Cohort to its Scores table.
     clinical
         Cohort to its clinical frame: index = sample, canonical columns, and
-        ``<ENDPOINT>_time`` in days with ``<ENDPOINT>_event``.
+        ``<ENDPOINT>_time`` in days with ``<ENDPOINT>_event``. Of single cells a row is a patient,
+        with ``n_cells``.
     provenance
         Cohort to the provenance mapping of its Cohort table, in the order of the config.
     signatures
@@ -60,6 +61,9 @@ class ReportInputs:
     gene_effects
         Cohort to its moderated contrast of single genes: ``gene``, ``coefficient``, ``t``, ``p``,
         ``q``.
+    cells
+        Single-cell cohort to its frames ``sources``, ``composition``, ``drawn``, ``agreement`` and
+        ``depth``, as `cytostrat.cells` describes them.
     """
 
     effects: pd.DataFrame
@@ -80,6 +84,7 @@ class ReportInputs:
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     running: pd.DataFrame = field(default_factory=pd.DataFrame)
     gene_effects: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
 
     @property
     def cohorts(self) -> list[str]:
@@ -219,19 +224,11 @@ def endpoints(obs: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def patients(inputs: ReportInputs, cohort: str) -> pd.DataFrame:
-    """Return the clinical frame with a row per sample, or per patient where rows are cells."""
-    obs = inputs.clinical.get(cohort, pd.DataFrame())
-    if inputs.provenance[cohort].get("kind") == "single_cell" and "patient" in obs:
-        return obs.drop_duplicates("patient")
-    return obs
-
-
 def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
     """Summarise one cohort for the first screen and the quality section."""
     record = inputs.provenance[name]
-    obs = patients(inputs, name)
-    cells = len(inputs.clinical[name]) - len(obs) if name in inputs.clinical else 0
+    obs = inputs.clinical.get(name, pd.DataFrame())
+    cells = int(obs["n_cells"].sum()) if "n_cells" in obs else 0
     sampling = record.get("sampling") or {}
     design = sampling.get("design", "")
     text = SAMPLING.get(design, str(design) or "not stated")
@@ -246,7 +243,7 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "kind": record.get("kind", "bulk"),
         "simulated": bool(record.get("simulated")),
         "n": len(obs),
-        "n_cells": cells + len(obs) if cells else None,
+        "n_cells": cells or None,
         "n_started": None if cells or started is None or pd.isna(started) else int(started),
         "her2": counts(obs, "her2", ("positive", "negative", "equivocal")),
         "er": counts(obs, "er", ("positive", "negative")),

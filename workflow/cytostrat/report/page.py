@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from cytostrat.report import cells as single_cells
 from cytostrat.report import (
     explore,
     facts,
@@ -93,7 +94,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     judged = verdicts.context(inputs)
     survived = outcome.survival(inputs)
     responded = outcome.response(inputs)
-    cells = outcome.cells(inputs)
+    cells = [entry | single_cells.parts(inputs, entry["cohort"]) for entry in outcome.cells(inputs)]
     title = str(inputs.config.get("title") or DEFAULT_TITLE)
     signatures = [sections.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()]
     for card in cards:

@@ -36,6 +36,20 @@ ER_HER2_LABELS = {
 # Categories that are no HER2 or ER group: thirds of a score (low, middle, high) and cohorts.
 TERTILES = ("#56B4E9", "#999999", "#B8860B")
 COHORTS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A5C00", "#999999")
+# Cell types; muted hues of Tol (https://personal.sron.nl/~pault/), none is that of a group.
+LINEAGES = {
+    "epithelial tumour": "#882255",
+    "epithelial normal": "#CC6677",
+    "myeloid": "#999933",
+    "T": "#332288",
+    "NK": "#88CCEE",
+    "B": "#44AA99",
+    "plasma": "#117733",
+    "fibroblast": "#DDCC77",
+    "perivascular": "#8C6D31",
+    "endothelial": "#AA4499",
+    "unlabelled": "#CCCCCC",
+}
 DIVERGING = "PuOr_r"
 SEQUENTIAL = "cividis"
 

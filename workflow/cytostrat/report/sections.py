@@ -493,7 +493,7 @@ def flow_steps(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
 
 def her2_evidence(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
     """Tabulate what HER2 status rests on in one cohort, with the conflicts."""
-    obs = facts.patients(inputs, cohort)
+    obs = inputs.clinical.get(cohort, pd.DataFrame())
     columns = ["her2_source", "her2_ihc", "her2_ish", "her2"]
     frame = pd.DataFrame({column: _column(obs, column) for column in columns}, index=obs.index)
     table = frame.groupby(columns, sort=True).size().rename("n").reset_index()
