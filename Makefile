@@ -11,7 +11,7 @@ READY := .venv/.ready
 SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/laptop --cores $(CORES)
 
 .DEFAULT_GOAL := report
-.PHONY: report real test lint format bench calibrate docs clean help
+.PHONY: report real test test-oracles lint format bench calibrate docs clean help
 
 report: $(READY)  ## Run the demo cohorts (or CONFIG=...) and say where the report is
 	@$(SNAKEMAKE) --configfile $(CONFIG)
@@ -21,6 +21,9 @@ real: $(READY)  ## Run the real tumours of CYTOSTRAT_DATA to results/real/report
 
 test: $(READY)  ## Run the tests: Python only, below 15 minutes on 2 cores
 	$(BIN)/python -m pytest
+
+test-oracles: $(READY)  ## Run the R programs behind the expected values again (installs R on Debian)
+	$(BIN)/python tests/oracles/remake.py
 
 lint: $(READY)  ## Check style of code and workflow
 	$(BIN)/ruff check .
