@@ -79,7 +79,10 @@ def opened(browser):
 
     def open_page(path: Path, *, width: int = 1280, scheme: str = "light") -> tuple[Page, Watch]:
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            reduced_motion="reduce",  # no picture in the middle of a scroll
+            accept_downloads=True,
         )
         contexts.append(context)
         page, watch = context.new_page(), Watch()

@@ -225,9 +225,12 @@ def test_page_fits_its_width(report_file, opened, width, tmp_path):
     for part in page.locator("main > section").all():
         name = part.get_attribute("id")
         page.evaluate("id => document.getElementById(id).scrollIntoView()", name)
-        page.wait_for_timeout(100)
-        picture = page.screenshot(path=folder / f"{report_file.parent.name}_{name}_{width}.png")
-        assert len(picture) > 5000
+        shown = folder / f"{report_file.parent.name}_{name}_{width}.png"
+        for _ in range(20):  # a busy machine paints late
+            page.wait_for_timeout(100)
+            if len(page.screenshot(path=shown)) > 5000:
+                break
+        assert shown.stat().st_size > 5000, f"{name} is blank"
 
 
 def test_page_prints(report_file, opened, tmp_path):
