@@ -29,6 +29,7 @@ from cytostrat.readers import Expression
 
 ABSENT = "expression.tsv"
 ANNOTATION = "annotation.txt.gz"
+ARRAY = re.compile(r"microarray|agilent|illumina_ht|affymetrix", re.IGNORECASE)
 CONFIRMED = 0.7
 CONTRADICTED = 0.35
 ENDS = (".gz", ".tgz", ".tar", ".h5ad", ".h5", ".tsv", ".csv", ".txt")
@@ -234,7 +235,8 @@ def guess_scale(
     values = expression.values.data if hasattr(expression.values, "indptr") else expression.values
     finite = values[np.isfinite(values)]
     floor = float(np.mean(finite <= low + 1e-6)) if finite.size else 0.0
-    if part.options.get("gene_ids") == "probe":
+    name = f"{part.path.name} {part.options.get('member', '')}"
+    if part.options.get("gene_ids") == "probe" or ARRAY.search(name):
         return "log_intensity", f"an array on the log2 scale, {span}", "", None
     for added in (1.0, 0.1, 0.01, 0.001, 0.5):
         if floor > 0.002 and abs(low - np.log2(added)) < 0.06:

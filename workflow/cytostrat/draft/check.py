@@ -187,7 +187,7 @@ def _harmonised(
         controls = None
     if whole:
         _genes(cohort, spec, signatures, min_coverage, out)
-        if controls is not None:
+        if controls is not None and spec["kind"] == "bulk":
             _controls(controls, out)
     out.remarks += warnings
 

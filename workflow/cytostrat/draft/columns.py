@@ -29,9 +29,7 @@ _NEGATIVE = re.compile(
     r"(?:her2|er|pr|pgr)\s?(?:-|neg(?:ative)?))$"
 )
 _EQUIVOCAL = re.compile(r"^(?:equivocal|borderline|\+/-|equiv\.?|low[- ]amplified|intermediate)$")
-_UNCLEAR = re.compile(
-    r"^(?:i|ind|indeterminate|unclear|unknown|undetermined|u|not? known|x|nc|nd)$"
-)
+_UNCLEAR = re.compile(r"^(?:i|ind|(?:\d=)?indeterminate|unclear|unknown|undetermined|u|x|nc|nd)$")
 _IHC = re.compile(r"^([0-3])\s?\+?$")
 _PAM50 = {
     "lum[a_ -]*a|luminal a|luma": "LumA",
@@ -251,7 +249,7 @@ FIELDS: dict[str, _Field] = {
     "pr": _Field(_is(r"^(?:pr|pgr)\b|\b(?:pr|pgr) (?:status|ihc)|progesterone|path pr"),
                  _two_groups, derived=True),
     "pam50": _Field(_is(r"pam50|claudin|intrinsic|subtype"), _named(_PAM50, 2)),
-    "grade": _Field(_is(r"grade|^nhg$|nottingham grade"),
+    "grade": _Field(_is(r"grade|^nhg$|^bmngrd$"),
                     _matched(_GRADE, lambda g: _ROMAN.get(g, g if not g.isdigit() else int(g)), 2),
                     _is(r"predict|mgc|sgc|ggi")),
     "stage": _Field(_is(r"stage"),

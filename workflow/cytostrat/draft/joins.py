@@ -93,7 +93,7 @@ def sample_column(table: pd.DataFrame) -> str:
 def _to_samples(table: pd.DataFrame, samples: Sequence[str], *, tcga: bool) -> Join | None:
     wanted = set(samples)
     best: tuple[int, int, dict[str, Any]] | None = None
-    for column in table:
+    for column in sorted(table, key=lambda name: not SAMPLE.match(plain(name))):
         values = [value.strip() for value in table[column]]
         for cost, rule in enumerate(_rules(values, samples, tcga=tcga)):
             if best and best[0] == len(wanted) and cost >= best[1]:
