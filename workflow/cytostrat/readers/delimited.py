@@ -210,8 +210,9 @@ def _columns(
     path: str | Path | Member, header: list[str], id_column: str, drop_columns: Sequence[str]
 ) -> tuple[int, list[int]]:
     stripped = [name.strip() for name in header]
+    known, dropped = set(stripped), set(drop_columns)
     for name in [id_column, *drop_columns]:
-        if name and name not in stripped:
+        if name and name not in known:
             raise InputError(
                 f"{path}: has no column {name!r} (its first are {', '.join(stripped[:5])}); "
                 "correct id_column or drop_columns in the cohort file."
@@ -220,7 +221,7 @@ def _columns(
     keep = [
         column
         for column, name in enumerate(stripped)
-        if column != id_at and name not in drop_columns
+        if column != id_at and name not in dropped
     ]
     if not keep:
         raise InputError(
