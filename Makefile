@@ -8,10 +8,13 @@ CYTOSTRAT_DATA ?= $(abspath ../shared/data)
 export CYTOSTRAT_DATA
 BIN := .venv/bin
 READY := .venv/.ready
+TOOLS := .venv-tools/bin
+TOOLS_READY := .venv-tools/.ready
 SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/laptop --cores $(CORES)
 
 .DEFAULT_GOAL := report
-.PHONY: report real test test-oracles lint format bench calibrate docs clean help
+.PHONY: report real test test-oracles test-browser test-slurm test-kill test-hostile fuzz lint \
+  format bench calibrate docs clean help
 
 report: $(READY)  ## Run the demo cohorts (or CONFIG=...) and say where the report is
 	@$(SNAKEMAKE) --configfile $(CONFIG)
@@ -25,6 +28,24 @@ test: $(READY)  ## Run the tests: Python only, below 15 minutes on 2 cores
 test-oracles: $(READY)  ## Run the R programs behind the expected values again (installs R on Debian)
 	$(BIN)/python tests/oracles/remake.py
 
+test-browser: $(TOOLS_READY)  ## Test reports in a real browser (Debian's chromium, or CHROMIUM=...)
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu; }
+	$(TOOLS)/python -m pytest tests/browser
+
+test-slurm: $(READY)  ## Run on a throwaway one-node SLURM (root, Debian) and compare the bytes
+	$(BIN)/python -m pytest tests/slurm
+
+test-kill: $(READY)  ## Kill runs at random moments, fill and lock disks; at most 20 minutes
+	$(BIN)/python -m pytest tests/kill
+	$(BIN)/python tests/kill/kill.py
+
+test-hostile: $(READY)  ## Feed every reader broken files and print what became of each kind
+	$(BIN)/python -m tests.hostile
+
+fuzz: $(READY)  ## Fuzz the text readers for two minutes
+	$(BIN)/python -m tests.fuzz --seconds 120
+
 lint: $(READY)  ## Check style of code and workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,8 +57,8 @@ format: $(READY)  ## Rewrite code and workflow in the house style
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-bench: $(READY)  ## Compare speed and memory of scoring with its peers, in one run
-	$(BIN)/python tests/benchmarks/bench.py
+bench: $(TOOLS_READY)  ## Compare speed and memory of scoring with its peers, in one run
+	$(TOOLS)/python tests/benchmarks/bench.py
 
 calibrate: $(READY)  ## Measure error rates and coverage on null cohorts, write docs/calibration.md
 	PYTHONPATH=workflow $(BIN)/python tests/benchmarks/calibrate.py --write docs/calibration.md
@@ -73,3 +94,11 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . && \
 	touch $@
+
+# What a browser test and the bench's peers need comes on top, apart from the run's environment.
+$(TOOLS_READY): $(READY) requirements-tools.lock
+	@echo "Setting up .venv-tools (one or two minutes, once)"
+	@$(BIN)/python -m venv --clear .venv-tools
+	@$(TOOLS)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-tools.lock
+	@$(TOOLS)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

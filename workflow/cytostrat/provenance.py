@@ -25,7 +25,7 @@ import cytostrat
 
 PACKAGES = (
     "snakemake", "numpy", "scipy", "pandas", "statsmodels", "lifelines", "gseapy", "scanpy",
-    "anndata", "seaborn", "matplotlib", "numba", "scikit-learn", "jinja2",
+    "anndata", "seaborn", "matplotlib", "numba", "scikit-learn", "jinja2", "bokeh",
 )  # fmt: skip
 
 
