@@ -267,7 +267,7 @@ def subset_types(
 ) -> list[str | None]:
     """Return finer types, ``T: regulatory T``, for cells that have one in these lineages."""
     return [
-        f"{lineage}: {subset}" if subset and lineage in of else None
+        f"{lineage}: {subset}" if subset not in ("", lineage) and lineage in of else None
         for lineage, subset in zip(cells["cell_type"], cells["cell_subset"], strict=True)
     ]
 
