@@ -110,6 +110,12 @@ def read_star_counts(path: str | Path, *, column: str = "unstranded") -> Express
             f"{path}: the file {absent[0]!r} ({len(absent)} in all) is not in the GDC sample "
             "sheet; download the sheet of the same cart."
         )
+    gone = sorted(name for name in set(barcode) - set(files) if name.endswith(_STAR_SUFFIX))
+    if gone:
+        raise InputError(
+            f"{path}: the file {gone[0]!r} ({len(gone)} in all) of the GDC sample sheet is not "
+            "there; download it, or take its row out of the sheet."
+        )
     names: list[str] = []
     columns: list[np.ndarray] = []
     genes: tuple[str, ...] = ()
