@@ -12,7 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -36,6 +36,7 @@ class Member:
 
     archive: Path
     name: str
+    info: tarfile.TarInfo = field(repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.archive}:{self.name}"
@@ -45,7 +46,8 @@ class Member:
 def _raw(path: str | Path | Member) -> Iterator[IO[bytes]]:
     if isinstance(path, Member):
         with _archive(path.archive) as (archive, _):
-            stream = archive.extractfile(path.name)
+            # by its place, which was found once: by its name all members would be read again
+            stream = archive.extractfile(path.info)
             if stream is None:
                 raise InputError(f"{path}: is no file; correct `member` in the cohort file.")
             yield stream
@@ -108,7 +110,7 @@ def contents(path: Path) -> dict[str, Path | Member]:
                     f"{path}: holds two members named {item.name!r}; unpack it and give the path "
                     "of the one that is meant."
                 )
-            found[item.name] = Member(path, item.name)
+            found[item.name] = Member(path, item.name, item)
         drain(stream)
         return found
 
