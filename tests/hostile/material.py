@@ -391,6 +391,7 @@ def _wu(base: Real) -> Material:
         {"cells.tar.gz": dict(base.cells), COHORT: spec},
         read_whole_cohort,
         tuple(f"cells.tar.gz//{name}" for name in base.cells),
+        lists=tuple(f"cells.tar.gz//{name}" for name in list(base.cells)[1:3]),
     )
 
 
@@ -426,8 +427,10 @@ def _tenx(base: Real) -> Material:
         COHORT: _tenx_spec("filtered.tar.gz"),
     }
     return Material(
-        "tenx", files, read_whole_cohort, tuple(f"filtered.tar.gz//{name}" for name in members)
-    )
+        "tenx", files, read_whole_cohort,
+        tuple(f"filtered.tar.gz//{name}" for name in members),
+        lists=("filtered.tar.gz//filtered/barcodes.tsv",),
+    )  # fmt: skip
 
 
 def _tenx_hdf5(base: Real) -> Material:
