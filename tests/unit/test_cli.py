@@ -16,14 +16,15 @@ from cytostrat.provenance import sha256
 from tests import public_mirror
 
 
-@pytest.fixture
-def cohort(repository, tmp_path, monkeypatch):
-    """A folder with forty tumours, in which the command is run."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def prepared(repository, tmp_path_factory):
+    """Forty tumours on disk, and the cohort file drafted from them."""
+    folder = tmp_path_factory.mktemp("cohort")
     ids = public_mirror.genes(repository / "resources")
     found = public_mirror.tumours(list(ids["symbol"]), 40, np.random.default_rng(3))
     names = [f"P{number:03d}" for number in range(40)]
-    pd.DataFrame(found.values.T, index=ids["symbol"], columns=names).to_csv("expression.csv")
+    values = pd.DataFrame(found.values.T, index=ids["symbol"], columns=names)
+    values.to_csv(folder / "expression.csv")
     pd.DataFrame(
         {
             "id": names,
@@ -31,7 +32,17 @@ def cohort(repository, tmp_path, monkeypatch):
             "er_status": np.where(found.facts["er"], "positive", "negative"),
             "age": found.facts["age"],
         }
-    ).to_csv("patients.csv", index=False)
+    ).to_csv(folder / "patients.csv", index=False)
+    files = [folder / "expression.csv", folder / "patients.csv"]
+    assert run("draft", *files, "-n", "mine", "-o", folder / "mine.yaml") == 0
+    return folder
+
+
+@pytest.fixture
+def cohort(prepared, tmp_path, monkeypatch):
+    """A copy of the forty tumours, in which the command is run."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -40,6 +51,7 @@ def run(*arguments: object) -> int:
 
 
 def test_draft_then_check_of_new_data(cohort, capsys):
+    (cohort / "mine.yaml").unlink()
     assert run("draft", "expression.csv", "patients.csv", "--name", "mine") == 0
     drafted = capsys.readouterr().out
     assert "Sure:" in drafted
@@ -91,13 +103,11 @@ def test_errors_are_one_sentence_and_exit_code_1(cohort, capsys):
     ],
 )  # fmt: skip
 def test_what_would_stop_a_run_is_said_before_it(cohort, capsys, change, said):
-    assert run("draft", "expression.csv", "patients.csv", "-n", "mine") == 0
     data = yaml.safe_load((cohort / "mine.yaml").read_text())
     for key, value in change.items():
         old = data.get(key)
         data[key] = {**old, **value} if isinstance(old, dict) else value
     (cohort / "mine.yaml").write_text(yaml.safe_dump(data))
-    capsys.readouterr()
     assert run("check", "mine.yaml") == 1
     out = " ".join(capsys.readouterr().out.split())
     assert said in out
@@ -105,7 +115,7 @@ def test_what_would_stop_a_run_is_said_before_it(cohort, capsys, change, said):
 
 
 def test_clinical_tables_are_checked_where_expression_is_absent(cohort, capsys):
-    assert run("draft", "patients.csv", "-n", "mine") == 0
+    assert run("draft", "patients.csv", "-n", "mine", "-f") == 0
     capsys.readouterr()
     assert run("check", "mine.yaml") == 1
     out = capsys.readouterr().out
@@ -119,7 +129,7 @@ def test_a_weak_control_and_a_late_event_are_remarks(cohort, capsys):
     table["er_status"] = np.where(np.arange(40) % 2, "positive", "negative")
     table["os_days"], table["os_event"] = np.arange(40) * 900.0, 1
     table.to_csv("patients.csv", index=False)
-    assert run("draft", "expression.csv", "patients.csv", "-n", "mine") == 0
+    assert run("draft", "expression.csv", "patients.csv", "-n", "mine", "-f") == 0
     assert "is 1 the event?" in " ".join(capsys.readouterr().out.split())
     assert run("check", "mine.yaml") == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -129,7 +139,6 @@ def test_a_weak_control_and_a_late_event_are_remarks(cohort, capsys):
 
 
 def test_downloads_and_mirrors_are_looked_in(cohort, capsys):
-    assert run("draft", "expression.csv", "patients.csv", "-n", "mine") == 0
     url = "https://host.org/data/expression.csv?version=2"
     data = yaml.safe_load((cohort / "mine.yaml").read_text())
     data["expression"]["source"] = {"url": url}

@@ -127,7 +127,7 @@ TRUTH = {
             "nodes": "Positive Finding Lymph Node Hematoxylin and Eosin Staining Microscopy Count",
             "stage": "Neoplasm Disease Stage American Joint Committee on Cancer Code",
         },
-        "join": {"column": "Patient ID", "to": "patient"},
+        "join": {"column": "Sample ID", "to": "sample"},
         "rule": "tcga_barcode",
         "endpoints": {"OS": "months", "DFI": "months"},
         # women only: 556, 173 and 162 calls of all, 12 men and one without sex among them

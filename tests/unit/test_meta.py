@@ -170,3 +170,19 @@ def test_a_control_passes_by_its_lower_limit_and_remarks_on_a_low_area():
     assert control_note(0.84, 0.75) == notes.LABEL_QUALITY
     assert control_note(0.8, 0.7) == f"{notes.CONTROL_FAILED}; {notes.LABEL_QUALITY}"
     assert control_note(np.nan, np.nan) == ""
+
+
+def test_a_cohort_gives_way_to_one_that_may_hold_the_same_patients() -> None:
+    rows = (_row("a", 0.4, 0.2), _row("b", 0.1, 0.2), _row("c", 0.9, 0.2))
+    rivals = {"c": ["b", "x"]}
+    whole = meta.pool_effects(_effects(*rows), rivals=rivals).set_index("model")
+    without = meta.pool_effects(_effects(*rows[:2])).set_index("model")
+    assert whole["k"].tolist() == [2, 2]
+    assert whole.loc["fixed", "estimate"] == without.loc["fixed", "estimate"]
+    for note in whole["note"]:
+        assert "left out: c, which may share patients with b" in note
+    # where the other has no usable estimate of its own, the cohort counts
+    unusable = _row("b", 0.1, 0.2, note=notes.UNUSABLE)
+    alone = meta.pool_effects(_effects(rows[0], unusable, rows[2]), rivals=rivals)
+    assert alone["k"].tolist() == [2, 2]
+    assert "may share" not in alone["note"].iloc[0]

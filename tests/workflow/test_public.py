@@ -22,7 +22,7 @@ def public(repository, checkout, tmp_path_factory):
     public_mirror.build(folder, repository / "resources", repository / "config")
     run = Workflow(checkout / "Snakefile", folder)
     config = ["--configfile", str(folder / "public.yaml")]
-    fetched = run(*config, "fetch_all", env=OFFLINE)
+    fetched = run("fetch_all", *config, env=OFFLINE)
     assert "16 of 17 steps" in fetched.stdout
     # every file is there now: the mirror may go, and no network is needed
     (folder / "mirror").rename(folder / "mirror_gone")
@@ -78,8 +78,8 @@ def test_a_file_that_changed_at_its_source_stops_the_run(public, checkout):
         stated = text.split("sha256: ")[1][:64]
         cohort.write_text(text.replace(stated, "0" * 64))
         run = Workflow(checkout / "Snakefile", public)
-        done = run("--configfile", str(public / "public.yaml"), "fetch_all", check=False,
-                   env=OFFLINE)  # fmt: skip
+        config = ["--configfile", str(public / "public.yaml")]
+        done = run("fetch_all", *config, check=False, env=OFFLINE)
     finally:
         cohort.write_text(text)
     assert done.returncode != 0
