@@ -97,6 +97,11 @@ def read_tenx(path: str | Path, *, gene_ids: str = "symbol") -> Expression:
                 f"{files['genes']}: has one column where 10x writes id and name; correct `format` "
                 "in the cohort file."
             )
+        if features.isna().to_numpy().any():
+            raise InputError(
+                f"{files['genes']}: its rows have unequal numbers of fields; it is damaged, get it "
+                "again."
+            )
         barcodes = [fields[0] for fields in _rows(files["barcodes"])]
         values = _matrix(files["matrix"], len(features), len(barcodes))
     notes: tuple[str, ...] = ()
