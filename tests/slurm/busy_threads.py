@@ -44,7 +44,7 @@ def added(values):
 
 
 rng = np.random.default_rng(1)
-matrix = rng.normal(size=(300, 8000)).astype(np.float32)
+matrix = rng.normal(size=(900, 8000)).astype(np.float32)
 genes = [f"G{number}" for number in range(8000)]
 sets = {f"S{n}": (tuple(rng.choice(genes, 50, replace=False)), ()) for n in range(20)}
 square = rng.normal(size=(1500, 1500))

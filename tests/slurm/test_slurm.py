@@ -142,4 +142,7 @@ def test_an_allocation_is_all_the_cores_that_a_job_uses(repository, tmp_path, co
     assert found["allocated"] == cores
     # threads that ran or waited for a core, in nine of ten looks
     assert set(found["at_once"]) == {"blas", "numba", "scorer"}
-    assert max(found["at_once"].values()) == cores, found
+    if cores == 1:
+        assert max(found["at_once"].values()) == 1, found
+    else:  # so that the watch is known to see a second one
+        assert min(found["at_once"].values()) >= 2, found
