@@ -46,19 +46,6 @@ test-hostile: $(READY)  ## Feed every reader broken files and print what became 
 fuzz: $(READY)  ## Fuzz the text readers for two minutes
 	$(BIN)/python -m tests.fuzz --seconds 120
 
-test-hostile: $(READY)  ## Read more than 1,500 broken files over every reader
-	PYTHONPATH=workflow $(BIN)/python -m tests.hostile
-
-fuzz: $(READY)  ## Feed random input to the text readers for two minutes
-	PYTHONPATH=workflow $(BIN)/python -m tests.fuzz --seconds 120
-
-test-kill: $(READY)  ## Fill disks, lock folders, kill a run 30 times (root on Linux, 25 minutes)
-	$(BIN)/python -m pytest tests/kill
-	$(BIN)/python tests/kill/kill.py --minutes 20
-
-test-slurm: $(READY)  ## Run on a throwaway SLURM of one node (root on Debian, 15 minutes)
-	$(BIN)/python -m pytest tests/slurm
-
 lint: $(READY)  ## Check style of code and workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
