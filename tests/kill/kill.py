@@ -42,8 +42,8 @@ def command(directory: Path, *further: str) -> list[str]:
 
 
 def unlock(directory: Path) -> None:
-    """Take the lock of a killed run away, as its user does."""
-    subprocess.run(command(directory, "--unlock"), check=True, capture_output=True)
+    """Take the lock of a killed run away: what --unlock does, without its start-up time."""
+    shutil.rmtree(directory / ".snakemake/locks", ignore_errors=True)
 
 
 @dataclass
@@ -156,7 +156,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=20.0, help="no kill begins after that")
+    parser.add_argument("--minutes", type=float, default=16.0, help="no kill begins after that")
     options = parser.parse_args()
     begun = time.monotonic()
     base = Path(tempfile.mkdtemp(prefix="cytostrat-kill-"))
@@ -189,7 +189,7 @@ def _kills(options: argparse.Namespace, base: Path, begun: float) -> int:
         while code is None and kills < options.kills and time.monotonic() - begun < budget:
             unlock(directory)
             progress, code = run(
-                directory, after_jobs=rng.randint(1, 4), delay=rng.uniform(0.0, 1.5 * job)
+                directory, after_jobs=rng.randint(1, 4), delay=rng.uniform(0.0, job)
             )
             if code is not None:
                 break
