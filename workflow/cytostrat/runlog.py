@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TextIO
 
 from cytostrat.errors import CytostratError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def import_from(folder: str | Path) -> None:
@@ -74,6 +77,13 @@ def logged(log: str | Path, *, what: str = "") -> Iterator[None]:
                 yield
         except CytostratError as error:
             both.write(f"\n{what}: {error}\n" if what else f"\n{error}\n")
+            sys.exit(1)
+        except OSError as error:
+            if error.errno in FULL:
+                place = error.filename or "the disk"
+                both.write(f"\n{what}: {place}: {error.strerror}; free some room and run again.\n")
+            else:
+                both.write(traceback.format_exc())
             sys.exit(1)
         except Exception:  # noqa: BLE001 - whatever ends a job must stand in its log
             both.write(traceback.format_exc())
