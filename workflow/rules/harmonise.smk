@@ -20,5 +20,6 @@ rule harmonise:
     params:
         spec=lookup(dpath="{cohort}", within=COHORTS),
         code=digest("harmonise"),
+        writing=digest("cells.storage"),
     script:
         "../scripts/harmonise.py"

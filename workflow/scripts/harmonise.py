@@ -9,7 +9,7 @@ with logged(snakemake.log[0], what=f"harmonise {snakemake.wildcards.cohort}"):
     paths = {key: snakemake.input[key] for key in spec["files"]}
     excluded = paths.get("exclude_patients")
     cohort, flow = harmonise.harmonise(
-        readers.read_expression(paths, spec),
+        readers.read_expression(paths, spec, stream=True),
         readers.read_clinical(paths, spec),
         spec,
         read_index(snakemake.input.genes),
@@ -17,6 +17,10 @@ with logged(snakemake.log[0], what=f"harmonise {snakemake.wildcards.cohort}"):
         excluded_patients=readers.read_patients(excluded) if excluded else (),
         sources=provenance.sources(paths.values()),
     )
-    tables.write_cohort(cohort, snakemake.output.cohort)
+    if isinstance(cohort, harmonise.Streamed):
+        from cytostrat.cells import write_streamed as write
+    else:
+        from cytostrat.tables import write_cohort as write
+    write(cohort, snakemake.output.cohort)
     tables.write_table(flow, snakemake.output.flow, tables.FLOW)
     tables.write_lines(cohort.obs["patient"], snakemake.output.patients)

@@ -76,6 +76,7 @@ from cytostrat.cells.storage import (
     ranges,
     write_cell_scores,
     write_cells,
+    write_streamed,
 )
 from cytostrat.cells.summary import Summary, summarise
 
@@ -135,4 +136,5 @@ __all__ = [
     "write_labels",
     "write_profile",
     "write_pseudobulk",
+    "write_streamed",
 ]

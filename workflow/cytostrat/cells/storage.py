@@ -260,6 +260,23 @@ def write_cell_scores(
     write_cohort(cells, path)
 
 
+def write_streamed(cohort: Any, path: str | Path) -> None:
+    """Write a harmonised cohort whose matrices are not in memory (`counts`, `X`: `Rows`)."""
+    obs = cohort.obs.copy()
+    for column in obs.select_dtypes(object):
+        # a name per cell stays a text; what repeats is stored once
+        if obs[column].nunique() < len(obs):
+            obs[column] = obs[column].astype("category")
+    write_cells(
+        path,
+        cohort.counts.blocks(CHUNK),
+        obs,
+        list(cohort.var.index),
+        cohort.uns["provenance"],
+        values=cohort.X.blocks(CHUNK),
+    )
+
+
 def keep_cells(
     cells: CellFile,
     keep: np.ndarray,

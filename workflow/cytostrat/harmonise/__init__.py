@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from cytostrat import her2
 from cytostrat.errors import InputError
 from cytostrat.harmonise import clinical, link, scale
 from cytostrat.readers import Expression, narrow
+from cytostrat.readers.rows import Rows
 from cytostrat.tables import CLINICAL_COLUMNS, ENDPOINTS, FLOW, NUMERIC_CLINICAL
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def harmonise(
     annotation: Mapping[str, str] | None = None,
     excluded_patients: Collection[str] = frozenset(),
     sources: Sequence[Mapping[str, Any]] = (),
-) -> tuple[AnnData, pd.DataFrame]:
+) -> tuple[AnnData | Streamed, pd.DataFrame]:
     """Bring one cohort to the canonical form.
 
     Parameters
@@ -83,7 +85,7 @@ def harmonise(
     Returns
     -------
     cohort, flow
-        The Cohort and Flow tables.
+        The Cohort and Flow tables; the cohort is `Streamed` where the matrix stays on disk.
 
     Raises
     ------
@@ -108,11 +110,13 @@ def harmonise(
     matrix, counts, symbols, facts = _expression(
         expression, keep, spec, gene_index, annotation, warnings
     )
-    cohort = anndata.AnnData(
-        X=matrix, obs=obs, var=pd.DataFrame(index=pd.Index(symbols, dtype=object, name="symbol"))
-    )
-    if counts is not None:
-        cohort.layers["counts"] = counts
+    var = pd.DataFrame(index=pd.Index(symbols, dtype=object, name="symbol"))
+    if isinstance(matrix, Rows):
+        cohort = Streamed(obs, var, {}, matrix, counts)
+    else:
+        cohort = anndata.AnnData(X=matrix, obs=obs, var=var)
+        if counts is not None:
+            cohort.layers["counts"] = counts
     cohort.uns["provenance"] = {
         "cohort": spec["name"],
         "title": spec["title"],
@@ -362,6 +366,11 @@ def _expression(
     """Return X, counts (or None), symbols and the facts for the provenance."""
     file, options, kind = expression.file, spec["expression"], spec["kind"]
     declared = options["scale"]
+    if isinstance(expression.values, Rows) and declared != "counts":
+        raise InputError(
+            f"{file}: cells are analysed from counts, but expression.scale is {declared!r}; give "
+            "the file with counts and declare scale: counts."
+        )
     summary = scale.summarise(
         expression.values, file=file, samples=expression.samples, genes=expression.genes
     )
@@ -375,6 +384,9 @@ def _expression(
     linear = declared in scale.LINEAR
     weights = None if linear else _column_means(values)
     genes, groups = gene_ids.collapse_plan(symbols, expression.genes, weights)
+    if isinstance(values, Rows):
+        _record_genes(facts, genes, symbols, groups)
+        return *_on_disk(values, groups, library), genes, facts
     values = _collapse(values, groups)
     if summary.n_missing and not linear:
         measured = ~np.isnan(values).all(axis=0)
@@ -390,9 +402,59 @@ def _expression(
     counts = None
     if declared == "counts":
         counts = values if sparse.issparse(values) else narrow(values)
+    _record_genes(facts, genes, symbols, groups)
+    return matrix, counts, genes, facts
+
+
+def _record_genes(
+    facts: dict[str, Any], genes: list[str], symbols: np.ndarray, groups: list[np.ndarray]
+) -> None:
     facts["genes"]["n_out"] = len(genes)
     facts["genes"]["n_collapsed"] = int((symbols != None).sum()) - len(groups)  # noqa: E711
-    return matrix, counts, genes, facts
+
+
+def _on_disk(values: Rows, groups: list[np.ndarray], library: np.ndarray) -> tuple[Rows, Rows]:
+    """Return X and counts, made when they are read, a block of cells at a time."""
+    pick = _pick(groups, values.shape[1], np.float32)
+    merged = values.mapped(lambda block, _: _sorted(block @ pick), len(groups))
+    matrix = merged.mapped(
+        lambda block, rows: scale.to_log2(block, "counts", library[rows], kind="single_cell"),
+        len(groups),
+    )
+    return matrix, merged
+
+
+def _sorted(block: sparse.csr_matrix) -> sparse.csr_matrix:
+    block.sort_indices()
+    return block
+
+
+def _pick(groups: list[np.ndarray], n: int, dtype: Any) -> sparse.csr_matrix:
+    """Return the matrix that adds up the columns of each group."""
+    rows = np.concatenate(groups)
+    columns = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    return sparse.csr_matrix(
+        (np.ones(len(rows), dtype=dtype), (rows, columns)), shape=(n, len(groups))
+    )
+
+
+@dataclass
+class Streamed:
+    """A Cohort table of cells whose matrices are not in memory.
+
+    Parameters
+    ----------
+    obs, var, uns
+        As in a Cohort table.
+    X, counts
+        The log2 values, and the counts.
+    """
+
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    uns: dict[str, Any]
+    X: Rows
+    counts: Rows
 
 
 def _column_means(values: Any) -> np.ndarray:
@@ -410,13 +472,7 @@ def _column_means(values: Any) -> np.ndarray:
 
 def _collapse(values: Any, groups: list[np.ndarray]) -> Any:
     if sparse.issparse(values):
-        rows = np.concatenate(groups)
-        columns = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-        pick = sparse.csr_matrix(
-            (np.ones(len(rows), dtype=values.dtype), (rows, columns)),
-            shape=(values.shape[1], len(groups)),
-        )
-        return sparse.csr_matrix(values @ pick)
+        return sparse.csr_matrix(values @ _pick(groups, values.shape[1], values.dtype))
     several = [column for column, group in enumerate(groups) if len(group) > 1]
     out = values[:, [group[0] for group in groups]]
     if several and out.dtype == np.float32:

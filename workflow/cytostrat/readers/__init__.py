@@ -37,7 +37,9 @@ __all__ = [
 ]
 
 
-def read_expression(paths: Mapping[str, str | Path], spec: Mapping[str, Any]) -> Expression:
+def read_expression(
+    paths: Mapping[str, str | Path], spec: Mapping[str, Any], *, stream: bool = False
+) -> Expression:
     """Read the expression matrix of a cohort.
 
     Parameters
@@ -46,20 +48,25 @@ def read_expression(paths: Mapping[str, str | Path], spec: Mapping[str, Any]) ->
         Source key (see `cytostrat.cohortfile.sources`) to local path.
     spec
         The checked cohort file.
+    stream
+        Whether large matrices of cells stay on disk (`cytostrat.readers.rows.Rows`).
 
     Raises
     ------
     InputError
         A file can't be read as what the cohort file says it is.
     """
-    parts = [_matrix(path, spec["expression"]) for path in _paths(paths, "expression")]
+    stream = stream and spec["kind"] == "single_cell"
+    parts = [
+        _matrix(path, spec["expression"], stream=stream) for path in _paths(paths, "expression")
+    ]
     return without_summary_rows(stack(parts))
 
 
-def _matrix(path: Path, options: Mapping[str, Any]) -> Expression:
+def _matrix(path: Path, options: Mapping[str, Any], *, stream: bool) -> Expression:
     match options["format"]:
         case "h5ad":
-            return hdf5.read_h5ad_matrix(path, layer=options["layer"])
+            return hdf5.read_h5ad_matrix(path, layer=options["layer"], stream=stream)
         case "geo_series_matrix":
             return geo.read_series_matrix(path)
         case "cbioportal":
@@ -71,9 +78,9 @@ def _matrix(path: Path, options: Mapping[str, Any]) -> Expression:
         case "gdc_star":
             return tcga.read_star_counts(path, column=options["layer"])
         case "tenx":
-            return cells.read_tenx(path, gene_ids=options["gene_ids"])
+            return cells.read_tenx(path, gene_ids=options["gene_ids"], stream=stream)
         case "wu2021":
-            return cells.read_wu2021(path)
+            return cells.read_wu2021(path, stream=stream)
         case _:
             return delimited.read_matrix(
                 path,

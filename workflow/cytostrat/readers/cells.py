@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
+from cytostrat.readers import rows
 from cytostrat.readers.delimited import read_clinical_table
 from cytostrat.readers.expression import Expression
 from cytostrat.readers.hdf5 import checked_sparse, opened
@@ -36,8 +37,10 @@ _GENE_EXPRESSION = "Gene Expression"
 _MARKET = ["%%MatrixMarket", "matrix", "coordinate"]
 
 
-def read_wu2021(path: str | Path) -> Expression:
+def read_wu2021(path: str | Path, *, stream: bool = False) -> Expression:
     """Read the counts of the GSE176078 archive, of a patient's archive, or of either unpacked.
+
+    With `stream` a large matrix goes through temporary files instead of memory.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def read_wu2021(path: str | Path) -> Expression:
     genes = [fields[0] for fields in _rows(files["genes"])]
     barcodes = [fields[0] for fields in _rows(files["barcodes"])]
     return Expression(
-        values=_matrix(files["matrix"], len(genes), len(barcodes)),
+        values=_matrix(files["matrix"], len(genes), len(barcodes), stream=stream),
         samples=tuple(barcodes),
         genes=tuple(genes),
         file=str(path),
@@ -68,7 +71,7 @@ def read_wu2021_clinical(path: str | Path) -> pd.DataFrame:
     return table.rename(columns={"": "barcode"})
 
 
-def read_tenx(path: str | Path, *, gene_ids: str = "symbol") -> Expression:
+def read_tenx(path: str | Path, *, gene_ids: str = "symbol", stream: bool = False) -> Expression:
     """Read a filtered matrix of Cell Ranger: a folder, its tar archive, or HDF5.
 
     Features other than gene expression (antibodies, guides) are left out and counted.
@@ -80,6 +83,8 @@ def read_tenx(path: str | Path, *, gene_ids: str = "symbol") -> Expression:
         ``barcodes.tsv``, gzip or not; or the ``.h5`` file.
     gene_ids
         ``ensembl`` takes the first column of the features, ``symbol`` the second.
+    stream
+        Whether a large matrix stays on disk or goes through temporary files.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def read_tenx(path: str | Path, *, gene_ids: str = "symbol") -> Expression:
     """
     path = Path(path)
     if path.is_file() and _is_hdf5(path):
-        values, features, barcodes = _tenx_hdf5(path)
+        values, features, barcodes = _tenx_hdf5(path, stream=stream)
     else:
         files = pick_all(path, TENX_FILES)
         features = pd.DataFrame(_rows(files["genes"]))
@@ -103,7 +108,7 @@ def read_tenx(path: str | Path, *, gene_ids: str = "symbol") -> Expression:
                 "again."
             )
         barcodes = [fields[0] for fields in _rows(files["barcodes"])]
-        values = _matrix(files["matrix"], len(features), len(barcodes))
+        values = _matrix(files["matrix"], len(features), len(barcodes), stream=stream)
     notes: tuple[str, ...] = ()
     if features.shape[1] > 2:
         genes = (features[2] == _GENE_EXPRESSION).to_numpy()
@@ -124,12 +129,17 @@ def _is_hdf5(path: Path) -> bool:
         return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
-def _tenx_hdf5(path: Path) -> tuple[csr_matrix, pd.DataFrame, list[str]]:
+def _tenx_hdf5(
+    path: Path, *, stream: bool
+) -> tuple[csr_matrix | rows.Rows, pd.DataFrame, list[str]]:
     import scanpy
     from scipy import sparse
 
     with opened(path, "HDF5 of 10x Genomics"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Variable names are not unique")
+        found = _tenx_on_disk(path) if stream else None
+        if found is not None:
+            return found
         cells = scanpy.read_10x_h5(path, gex_only=False)
         values = sparse.csr_matrix(checked_sparse(cells.X), dtype=np.float32)
         features = {0: list(cells.var["gene_ids"]), 1: list(cells.var_names)}
@@ -138,30 +148,68 @@ def _tenx_hdf5(path: Path) -> tuple[csr_matrix, pd.DataFrame, list[str]]:
         return values, pd.DataFrame(features), list(cells.obs_names)
 
 
+def _tenx_on_disk(path: Path) -> tuple[rows.Rows, pd.DataFrame, list[str]] | None:
+    """Return a large matrix of Cell Ranger 3 or later without reading it; None for any other."""
+    import h5py
+
+    file = h5py.File(path, "r")
+    matrix = file.get("matrix")
+    if matrix is None or "features" not in matrix or matrix["data"].size < rows.IN_MEMORY:
+        file.close()
+        return None
+
+    def texts(name: str) -> list[str]:
+        return [value.decode() for value in matrix[name][:]]
+
+    n_genes, n_cells = (int(n) for n in matrix["shape"][:])
+    values = rows.compressed(
+        matrix["data"], matrix["indices"], matrix["indptr"][:], n_genes, file=str(path)
+    )
+    features = pd.DataFrame({0: texts("features/id"), 1: texts("features/name")})
+    if "feature_type" in matrix["features"]:
+        features[2] = texts("features/feature_type")
+    barcodes = texts("barcodes")
+    if (len(barcodes), len(features)) != (n_cells, n_genes) or len(values) != n_cells:
+        raise InputError(
+            f"{path}: has {n_cells} cells and {n_genes} features, but names {len(barcodes)} and "
+            f"{len(features)}; it is damaged, get it again."
+        )
+    return values, features, barcodes
+
+
 def _rows(file: Path | Member) -> list[list[str]]:
     with open_text(file) as stream:
         return [split_line(line, "\t") for line in stream if line.strip()]
 
 
-def _matrix(file: Path | Member, n_genes: int, n_cells: int) -> csr_matrix:
+def _matrix(
+    file: Path | Member, n_genes: int, n_cells: int, *, stream: bool
+) -> csr_matrix | rows.Rows:
     """Read a MatrixMarket file of genes x cells as cells x genes."""
     from scipy import sparse
 
-    rows, columns, entries = _declared(file)
-    if (rows, columns) != (n_genes, n_cells):
+    n_rows, columns, entries = _declared(file)
+    if (n_rows, columns) != (n_genes, n_cells):
         raise InputError(
-            f"{file}: has {rows} genes x {columns} cells, but the lists beside it have {n_genes} "
+            f"{file}: has {n_rows} genes x {columns} cells, but the lists beside it have {n_genes} "
             f"and {n_cells}; get the files again, all of one sample."
         )
     # memory for all entries is taken before the first one is read
-    if entries > rows * columns:
+    if entries > n_rows * columns:
         raise InputError(
-            f"{file}: declares {entries} entries for {rows} x {columns} values; it is damaged, "
+            f"{file}: declares {entries} entries for {n_rows} x {columns} values; it is damaged, "
             "get it again."
         )
-    with open_binary(file) as stream:
-        matrix = _market(file, stream)
-        drain(stream)
+    with open_binary(file) as content:
+        if stream and entries >= rows.IN_MEMORY:
+            _skip_head(content)
+            found = rows.spooled(
+                content, n_genes=n_genes, n_cells=n_cells, entries=entries, file=str(file)
+            )
+            drain(content)
+            return found
+        matrix = _market(file, content)
+        drain(content)
     return sparse.csr_matrix(matrix.T.astype(np.float32))
 
 
@@ -177,6 +225,13 @@ def _declared(file: Path | Member) -> tuple[int, int, int]:
             f"{' '.join(first)[:60]!r}); get it again, or correct `format` in the cohort file."
         )
     return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+
+def _skip_head(content: IO[bytes]) -> None:
+    """Read comments and the line of the numbers of rows, columns and entries."""
+    line = content.readline()
+    while line.startswith(b"%") or not line.strip():
+        line = content.readline()
 
 
 def _market(file: Path | Member, stream: IO[bytes]) -> coo_array:

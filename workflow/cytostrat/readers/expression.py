@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cytostrat.errors import InputError
+from cytostrat.readers.rows import Rows, stacked
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -22,7 +23,7 @@ class Expression:
     ----------
     values
         Samples (or cells) x genes, float32 or float64 (where float32 would lose digits of
-        counts), dense or CSR. NaN is a missing value.
+        counts), dense, CSR, or `Rows` that stay on disk. NaN is a missing value.
     samples
         Names as in the file, blanks included.
     genes
@@ -33,7 +34,7 @@ class Expression:
         What the reader had to assume.
     """
 
-    values: np.ndarray | csr_matrix
+    values: np.ndarray | csr_matrix | Rows
     samples: tuple[str, ...]
     genes: tuple[str, ...]
     file: str
@@ -117,9 +118,11 @@ def stack(parts: Sequence[Expression]) -> Expression:
     )
 
 
-def _vstack(blocks: list) -> np.ndarray | csr_matrix:
+def _vstack(blocks: list) -> np.ndarray | csr_matrix | Rows:
     from scipy import sparse
 
+    if any(isinstance(block, Rows) for block in blocks):
+        return stacked(blocks)
     if any(sparse.issparse(block) for block in blocks):
         return sparse.csr_matrix(sparse.vstack(blocks))
     return np.vstack(blocks)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
+from cytostrat.readers import rows
 from cytostrat.readers.expression import Expression, narrow
 
 if TYPE_CHECKING:
@@ -125,8 +126,10 @@ def _open(path: str | Path) -> AnnData:
     return anndata.read_h5ad(path, backed="r")
 
 
-def read_h5ad_matrix(path: str | Path, *, layer: str = "X") -> Expression:
+def read_h5ad_matrix(path: str | Path, *, layer: str = "X", stream: bool = False) -> Expression:
     """Read one matrix of an .h5ad file: ``X``, ``raw`` or the name of a layer.
+
+    With `stream` a large CSR matrix stays on disk.
 
     Raises
     ------
@@ -134,11 +137,44 @@ def read_h5ad_matrix(path: str | Path, *, layer: str = "X") -> Expression:
         The file can't be read or has no such layer.
     """
     with opened(path, ".h5ad"):
+        found = _on_disk(path, layer) if stream else None
+        if found is not None:
+            return found
         cohort = _open(path)
         try:
             return _layer(path, cohort, layer)
         finally:
             cohort.file.close()
+
+
+def _on_disk(path: str | Path, layer: str) -> Expression | None:
+    """Return a large CSR matrix of an .h5ad file without reading it; None for any other."""
+    import h5py
+    from anndata.io import read_elem
+
+    file = h5py.File(path, "r")
+    names, place = file["var"], "raw/X" if layer == "raw" else layer
+    if layer == "raw" and "raw" in file:
+        names = file["raw/var"]
+    elif layer != "X":
+        place = f"layers/{layer}"
+    matrix = file.get(place)
+    encoding = "" if matrix is None else matrix.attrs.get("encoding-type", "")
+    if encoding != "csr_matrix" or matrix["data"].size < rows.IN_MEMORY:
+        file.close()
+        return None
+    genes = tuple(map(str, read_elem(names).index))
+    samples = tuple(map(str, read_elem(file["obs"]).index))
+    shape = tuple(int(n) for n in matrix.attrs["shape"])
+    if shape != (len(samples), len(genes)):
+        raise InputError(
+            f"{path}: its matrix {layer!r} is {' x '.join(map(str, shape))}, but it names "
+            f"{len(samples)} samples and {len(genes)} genes; it is damaged, write it again."
+        )
+    values = rows.compressed(
+        matrix["data"], matrix["indices"], matrix["indptr"][:], len(genes), file=str(path)
+    )
+    return Expression(values=values, samples=samples, genes=genes, file=str(path))
 
 
 def _layer(path: str | Path, cohort: AnnData, layer: str) -> Expression:
