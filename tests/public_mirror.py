@@ -38,6 +38,10 @@ COHORTS = (
 )  # fmt: skip
 
 
+# one of each layout, and the two that may share patients: enough for a whole run in a test
+ANALYSED = ("tcga_brca", "metabric", "gse25066", "gse20194")
+
+
 @dataclass(frozen=True)
 class Tumours:
     """Simulated tumours of one cohort.
@@ -123,7 +127,7 @@ def build(folder: Path, resources: Path, config: Path, *, n: int = 60) -> None:
     Parameters
     ----------
     folder
-        Gets ``mirror/``, ``cohorts/`` and ``public.yaml``.
+        Gets ``mirror/``, ``cohorts/``, ``public.yaml`` and ``some.yaml``, a part of the cohorts.
     resources
         The shipped resources.
     config
@@ -549,6 +553,8 @@ def _cohort_files(folder: Path, config: Path, mirror: Mirror, n: int) -> None:
     data["contrast"] = {"further_adjustments": [], "mediators": []}
     data["survival"] = {"endpoints": ["OS", "DRFS"], "richer": [], "bootstrap": 50}
     (folder / "public.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    data["cohorts"] = [f"cohorts/{name}.yaml" for name in ANALYSED]
+    (folder / "some.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 
 
 # one man is left out; cells are counted, not tumours
