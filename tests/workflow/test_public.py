@@ -30,7 +30,7 @@ def public(repository, checkout, tmp_path_factory):
     # every file is there now: the mirror may go, and no network is needed
     (folder / "mirror").rename(folder / "mirror_gone")
     (folder / "mirror").mkdir()
-    run("--until", "qc", *config, env=OFFLINE)
+    run("--until", "qc", "cells_quality", *config, env=OFFLINE)
     run("--configfile", str(folder / "some.yaml"), env=OFFLINE)
     return folder
 
@@ -45,8 +45,9 @@ def test_all_of_it_runs_offline_from_a_mirror(public):
     results = public / "results" / "public"
     html = (results / "report.html").read_text(encoding="utf-8")
     for cohort in public_mirror.COHORTS:
-        n = tables.read_cohort(results / f"cohorts/{cohort}.h5ad").n_obs
+        n = tables.read_cohort(results / f"harmonised/{cohort}.h5ad").n_obs
         assert n == public_mirror.EXPECTED.get(cohort, 60)
+        assert (results / f"cohorts/{cohort}.h5ad").is_file()
     for cohort in public_mirror.ANALYSED:
         assert cohort in html
     lock = read_lock(public / "downloads" / "fetch.lock")
