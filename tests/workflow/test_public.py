@@ -59,7 +59,8 @@ def test_all_of_it_runs_offline_from_a_mirror(public):
 def test_exclusions_are_those_of_the_layouts(public):
     files = (public / "results/public/qc").glob("*.flow.tsv")
     flow = tables.FLOW.concat([tables.read_table(file, tables.FLOW) for file in files])
-    lost = flow[flow["n_in"] > flow["n_out"]].set_index(["cohort", "reason"])
+    lost = flow[(flow["n_in"] > flow["n_out"]) & (flow["cohort"] != "gse176078")]
+    lost = lost.set_index(["cohort", "reason"])
     out = (lost["n_in"] - lost["n_out"]).to_dict()
     assert out == {
         ("tcga_brca", "sample type not primary"): 3,

@@ -152,7 +152,7 @@ def _expression(
     if data["expression"]["gene_ids"] == "probe":
         data["expression"]["gene_ids"] = "symbol"
     spec = cohortfile.check(data, file=folder / "draft.yaml", environ=os.environ)
-    expression = readers.read_expression(spec["files"], spec)
+    expression = readers.read_expression(spec["files"], spec, stream=True)
     _genes(expression, part, parts, folder, index, entries)
     _scale(expression, part, entries)
     n_genes = len(expression.genes)
@@ -346,9 +346,12 @@ def _try(entries: write.Entries, expression: Expression, output: Path, index: Ge
             expression, readers.read_clinical(spec["files"], spec), spec, index,
             annotation=annotation,
         )  # fmt: skip
-        controls = qc.check(cohort, {})[2].set_index("endpoint")
+        bulk = spec["kind"] == "bulk"
+        controls = qc.check(cohort, {})[2].set_index("endpoint") if bulk else None
     except CytostratError as error:
         entries.unsure.append(f"the draft does not pass yet: {error}")
+        return
+    if controls is None:
         return
     entries.guesses = [
         _confirmed(guess, controls) if guess.key in ("columns.her2", "columns.er") else guess

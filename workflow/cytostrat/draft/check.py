@@ -15,7 +15,7 @@ from cytostrat.draft import joins
 from cytostrat.draft.write import counted
 from cytostrat.errors import CytostratError, InputError
 from cytostrat.genes import GeneIndex
-from cytostrat.harmonise import harmonise
+from cytostrat.harmonise import Streamed, harmonise
 from cytostrat.readers import Expression
 from cytostrat.signatures import Signature, coverage
 from cytostrat.stats.controls import PASS_ABOVE
@@ -136,7 +136,7 @@ def _read(
 ) -> Expression:  # fmt: skip
     """Read the matrix; where there is none, stand in one gene of zeros for each sample."""
     if "expression" in files:
-        expression = readers.read_expression(files, spec)
+        expression = readers.read_expression(files, spec, stream=True)
         out.facts.append(
             ("expression", f"{len(expression.samples)} columns x {len(expression.genes)} genes")
         )
@@ -181,7 +181,7 @@ def _harmonised(
     _samples(cohort, flow, out)
     _clinical(cohort, spec, out)
     try:
-        _, _, controls = qc.check(cohort, {}, expected=spec["expected"])
+        _, _, controls = qc.check(_bare(cohort), {}, expected=spec["expected"])
     except InputError as error:
         out.problems.append(str(error))
         controls = None
@@ -192,16 +192,27 @@ def _harmonised(
     out.remarks += warnings
 
 
-def _samples(cohort: AnnData, flow: pd.DataFrame, out: Findings) -> None:
+def _bare(cohort: AnnData | Streamed) -> AnnData:
+    """Return what the check of numbers needs; controls are no matter of single cells."""
+    import anndata
+
+    if cohort.uns["provenance"]["kind"] == "bulk":
+        return cohort
+    bare = anndata.AnnData(obs=cohort.obs)
+    bare.uns["provenance"] = cohort.uns["provenance"]
+    return bare
+
+
+def _samples(cohort: AnnData | Streamed, flow: pd.DataFrame, out: Findings) -> None:
     what = "cells" if cohort.uns["provenance"]["kind"] == "single_cell" else "samples"
     n_patients = cohort.obs["patient"].nunique()
-    out.facts.append((what, f"{cohort.n_obs} from {n_patients} patient(s) after filters"))
+    out.facts.append((what, f"{len(cohort.obs)} from {n_patients} patient(s) after filters"))
     for row in flow.itertuples():
         if row.n_in != row.n_out:
             out.facts.append(("left out", f"{row.n_in - row.n_out}: {row.reason}"))
 
 
-def _clinical(cohort: AnnData, spec: Mapping[str, Any], out: Findings) -> None:
+def _clinical(cohort: AnnData | Streamed, spec: Mapping[str, Any], out: Findings) -> None:
     obs, counts = cohort.obs, cohort.uns["provenance"]["her2"]
     if counts["stated"] != counts["status"]:
         out.facts.append(("her2 stated", counted(counts["stated"])))
@@ -240,7 +251,7 @@ def _clinical(cohort: AnnData, spec: Mapping[str, Any], out: Findings) -> None:
 
 
 def _genes(
-    cohort: AnnData, spec: Mapping[str, Any], signatures: Mapping[str, Signature],
+    cohort: AnnData | Streamed, spec: Mapping[str, Any], signatures: Mapping[str, Signature],
     min_coverage: float, out: Findings,
 ) -> None:  # fmt: skip
     facts = cohort.uns["provenance"]["genes"]
@@ -249,14 +260,17 @@ def _genes(
                   f"({facts['n_renamed']} renamed, {facts['n_mangled']} dates repaired, "
                   f"{facts['n_ambiguous']} ambiguous and {facts['n_unknown']} unknown dropped)")
     )  # fmt: skip
-    values = cohort.X.data if hasattr(cohort.X, "indptr") else cohort.X
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    span = ""
+    if not isinstance(cohort, Streamed):
+        sparse = hasattr(cohort.X, "indptr")
+        values = cohort.X.data if sparse else cohort.X
+        span = f"; now {np.nanmin(values):.3g} to {np.nanmax(values):.3g}"
+        span += ", zeros apart" if sparse else ""
     out.facts.append(
-        ("scale", f"{spec['expression']['scale']}; {cohort.uns['provenance']['transform']}; "
-                  f"now {low:.3g} to {high:.3g}{', zeros apart' if values is not cohort.X else ''}")
+        ("scale", f"{spec['expression']['scale']}; {cohort.uns['provenance']['transform']}{span}")
     )  # fmt: skip
     measured = coverage(
-        signatures, cohort.var_names, cohort=spec["name"], min_coverage=min_coverage
+        signatures, cohort.var.index, cohort=spec["name"], min_coverage=min_coverage
     )
     usable = measured["usable"].astype(bool)
     out.facts.append(
