@@ -411,3 +411,14 @@ def test_what_is_no_data_is_refused_in_one_sentence(tmp_path, index):
     for name in ("page.tsv", "empty.tsv", "absent.tsv"):
         with pytest.raises(InputError, match=name):
             draft.draft([tmp_path / name], output=tmp_path / "draft.yaml", index=index)
+
+
+def test_cells_that_do_not_fit_into_memory_are_drafted_and_checked(
+    mirror, tmp_path, index, signatures, monkeypatch
+):
+    monkeypatch.setattr("cytostrat.readers.rows.IN_MEMORY", 1)
+    paths = [cache_path(url, mirror / "mirror") for url in LAYOUTS["gse176078"]]
+    found = Drafted(paths, tmp_path, index, signatures)
+    assert found.findings.problems == []
+    assert found.facts["cells"] == "480 from 8 patient(s) after filters"
+    assert found.facts["HALLMARK_INTERFERON_ALPHA_RESPONSE"] == "97 of 97 genes"
