@@ -60,7 +60,9 @@ class Material:
     spoiled
         Which files are spoiled as text; ``archive//member`` reaches into an archive.
     further
-        ``hdf5`` or ``yaml``: the file of that format; ``kinds``: the only kinds that are tried.
+        ``hdf5`` or ``yaml``: the file of that format; ``kinds``: the only kinds that are tried;
+        ``plain``: read as UTF-8 by its name only; ``shipped``: the project's own, of known size;
+        ``known``: files whose checksum is known, so that any change is an error.
     lists
         Files in which any line is an entry, so that only its encoding and compression can be
         wrong.
@@ -538,7 +540,9 @@ def _gene_sets(base: Real) -> Material:
     gmt = ["\t".join(["MY_SET", "mine", *names[5:20]]), "\t".join(["OTHER", "", *names[20:30]])]
     table = ["\t".join(header), "\t".join(row.get(name, "") for name in header)]
     files: Files = {"own.gmt": _lines(gmt), "own.tsv": _lines(table)}
-    return Material("gene sets", files, read, ("own.gmt", "own.tsv"))
+    return Material(
+        "gene sets", files, read, ("own.gmt", "own.tsv"), {"plain": True}, lists=("own.gmt",)
+    )
 
 
 def _own_symbol(name: str) -> str | None:
@@ -561,7 +565,13 @@ def _gene_tables(base: Real) -> Material:
         "gene_ids.tsv": "".join(kept).encode(),
         "amplicon.tsv": (RESOURCES / "amplicon.tsv").read_bytes(),
     }
-    return Material("gene tables", files, read, ("gene_ids.tsv", "amplicon.tsv"))
+    return Material(
+        "gene tables",
+        files,
+        read,
+        ("gene_ids.tsv", "amplicon.tsv"),
+        {"plain": True, "shipped": True},
+    )
 
 
 def _stage_tables(base: Real) -> Material:
@@ -584,7 +594,13 @@ def _stage_tables(base: Real) -> Material:
         "scores.tsv": _tsv(tables.SCORES.conform(scores), index=False),
         "flow.tsv": _tsv(tables.FLOW.conform(flow), index=False),
     }
-    return Material("tables between stages", files, read, ("scores.tsv", "flow.tsv"))
+    return Material(
+        "tables between stages",
+        files,
+        read,
+        ("scores.tsv", "flow.tsv"),
+        {"plain": True, "shipped": True},
+    )
 
 
 def _stage_cohort(base: Real, folder: Path) -> Material:
@@ -631,7 +647,14 @@ def _downloads(base: Real) -> Material:
     ]
     place = fetch.cache_path("https://example.org/data/matrix.tsv.gz", "mirror").as_posix()
     files: Files = {place: content, "fetch.lock": _lines(lines)}
-    return Material("fetch", files, read, (place, "fetch.lock"))
+    return Material(
+        "fetch",
+        files,
+        read,
+        (place, "fetch.lock"),
+        {"plain": True, "shipped": True, "known": (place,)},
+        lists=("fetch.lock",),
+    )
 
 
 def materials(data: Path, scratch: Path) -> list[Material]:

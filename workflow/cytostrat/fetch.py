@@ -42,6 +42,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -489,7 +490,7 @@ def read_lock(path: str | Path) -> dict[str, tuple[str, int]]:
     entries: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split("\t")
-        if len(fields) != 3 or len(fields[1]) != 64 or not fields[2].isdigit():
+        if len(fields) != 3 or len(fields[1]) != 64 or not re.fullmatch(r"[0-9]{1,19}", fields[2]):
             raise FetchError(
                 f"{path}, line {number}: {line!r} is not url, sha256 and size; correct it or "
                 "remove it."

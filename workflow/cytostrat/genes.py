@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
+from cytostrat.tables import whole_text
 
 KINDS = ("symbol", "ensembl", "entrez")
 STATUSES = ("approved", "renamed", "mangled", "ambiguous", "unknown")
@@ -168,7 +169,9 @@ def read_gene_table(path: str | Path) -> pd.DataFrame:
     """
     wanted = ["symbol", "previous", "alias", "ensembl", "entrez"]
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#")
+        table = pd.read_csv(
+            whole_text(path), sep="\t", dtype=str, keep_default_na=False, comment="#"
+        )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the table of gene ids is missing.") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from cytostrat.errors import SignatureError
-from cytostrat.tables import COVERAGE
+from cytostrat.tables import COVERAGE, whole_text
 
 ROLES = ("primary", "secondary", "comparator", "control", "celltype")
 DIRECTIONS = ("up", "updown", "unknown")
@@ -128,6 +128,8 @@ def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
             f"GMT file {path} isn't UTF-8 text (byte {error.start}); is it compressed or a "
             "spreadsheet? Save it as plain tab-separated text."
         ) from error
+    if "\0" in text:
+        raise SignatureError(f"GMT file {path} holds binary content; it is damaged, get it again.")
     sets: dict[str, tuple[str, ...]] = {}
     # splitlines() would also break at form feeds and other separators that may stand in names.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -275,6 +277,8 @@ def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
         frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SignatureError(f"Signature table {path} can't be read: {error}.") from error
+    if b"\0" in path.read_bytes():
+        raise SignatureError(f"Signature table {path} holds binary content; get it again.")
     absent = [column for column in SIGNATURE_COLUMNS if column not in frame]
     if absent:
         raise SignatureError(
@@ -399,7 +403,7 @@ def read_gene_filters(path: str | Path) -> dict[str, frozenset[str]]:
         The file can't be read or lacks a column.
     """
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        table = pd.read_csv(whole_text(path), sep="\t", dtype=str, keep_default_na=False)
         return {
             name: frozenset(table.loc[table[column] == "yes", "symbol"])
             for name, column in ((AMPLICON_CORE, "core"), (AMPLICON_WIDE, "wide"))

@@ -20,6 +20,7 @@ import contextlib
 import errno
 import glob
 import gzip
+import io
 import json
 import os
 import zlib
@@ -227,10 +228,33 @@ def _damaged(path: str | Path, what: str, error: Exception) -> TableError:
     )
 
 
+def whole_text(path: str | Path) -> io.BytesIO:
+    """Return the content of a tab-separated file that this project wrote, unpacked.
+
+    Raises
+    ------
+    ValueError
+        It is cut off, has a row of another length, or holds binary content.
+    """
+    content = Path(path).read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"its compression is damaged: {error}") from None
+    if b"\0" in content or not content.endswith(b"\n"):
+        raise ValueError("it is cut off or holds binary content")
+    plain = b'"' not in content and b"#" not in content
+    fields = content.partition(b"\n")[0].count(b"\t")
+    if plain and content.count(b"\t") != fields * content.count(b"\n"):
+        raise ValueError("its rows differ in their number of fields")
+    return io.BytesIO(content)
+
+
 def read_table(path: str | Path, table: Table) -> pd.DataFrame:
     """Read a table written by `write_table` and check its contract."""
     try:
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        frame = pd.read_csv(whole_text(path), sep="\t", dtype=str, keep_default_na=False)
         for column, kind in table.columns.items():
             if kind != "text" and column in frame:
                 blank = frame[column].eq("")

@@ -219,9 +219,7 @@ def _columns(
             )
     id_at = stripped.index(id_column) if id_column else 0
     keep = [
-        column
-        for column, name in enumerate(stripped)
-        if column != id_at and name not in dropped
+        column for column, name in enumerate(stripped) if column != id_at and name not in dropped
     ]
     if not keep:
         raise InputError(
