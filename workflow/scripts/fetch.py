@@ -13,7 +13,7 @@ def say(line):
 
 
 source = snakemake.params.source
-with logged(snakemake.log[0], what=f"fetch {source['location']}"):
+with logged(snakemake.log[0], what="fetch"):
     fetch.fetch(
         source["location"],
         snakemake.output[0],
