@@ -58,6 +58,7 @@ format: $(READY)  ## Rewrite code and workflow in the house style
 	$(BIN)/snakefmt Snakefile workflow/rules
 
 bench: $(TOOLS_READY)  ## Compare speed and memory of scoring with its peers, in one run
+	$(TOOLS)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
 	$(TOOLS)/python tests/benchmarks/bench.py
 
 calibrate: $(READY)  ## Measure error rates and coverage on null cohorts, write docs/calibration.md
@@ -95,7 +96,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . && \
 	touch $@
 
-# What a browser test and the bench's peers need comes on top, apart from the run's environment.
+# What a browser test needs comes on top, apart from the run's environment. The bench adds its
+# peers unlocked: one of them asks for an extra of a locked package, which pip refuses with hashes.
 $(TOOLS_READY): $(READY) requirements-tools.lock
 	@echo "Setting up .venv-tools (one or two minutes, once)"
 	@$(BIN)/python -m venv --clear .venv-tools

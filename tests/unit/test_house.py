@@ -10,7 +10,8 @@ import pytest
 from cytostrat import digest
 
 KERNEL = {
-    "__init__", "errors", "tables", "genes", "her2", "signatures", "signature_scores", "readers", "scoring", "stats",
+    "__init__", "errors", "tables", "genes", "her2", "signatures", "signature_scores",
+    "readers", "scoring", "stats",
     "validation", "cohortfile", "knowledge", "runlog", "digest", "configfile", "fetch",
 }  # fmt: skip
 STAGES = {
