@@ -96,6 +96,17 @@ def test_a_job_out_of_memory_is_retried_with_more(tmp_path):
     assert len(re.findall(r"has been submitted with SLURM jobid", text)) == 2
 
 
+def _wait_for_node() -> None:
+    for _ in range(60):
+        state = subprocess.run(
+            ["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, check=True
+        ).stdout
+        if re.match(r"idle|mixed|allocated", state):
+            return
+        time.sleep(1)
+    raise AssertionError(f"the node did not come back: {state}")
+
+
 def test_a_lost_node_leaves_a_run_that_resumes(repository, tmp_path):
     chosen = ("--configfile", str(repository / SMALL), "--until", "score", "--retries", "0")
     run = subprocess.Popen(
@@ -104,18 +115,23 @@ def test_a_lost_node_leaves_a_run_that_resumes(repository, tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = time.monotonic() + 240
-    while not list((tmp_path / "results").rglob("*.h5ad")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    node = subprocess.run(
-        ["sinfo", "-h", "-N", "-o", "%N"], capture_output=True, text=True, check=True
-    ).stdout.split()[0]
-    down = ["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test"]
-    subprocess.run(down, check=True)
-    time.sleep(5)
-    up = ["scontrol", "update", f"NodeName={node}", "State=RESUME"]
-    subprocess.run(up, check=True)
-    text, _ = run.communicate(timeout=400)
+    try:
+        deadline = time.monotonic() + 240
+        while not list((tmp_path / "results").rglob("*.h5ad")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        node = subprocess.run(
+            ["sinfo", "-h", "-N", "-o", "%N"], capture_output=True, text=True, check=True
+        ).stdout.split()[0]
+        down = ["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test"]
+        subprocess.run(down, check=True)
+        time.sleep(5)
+        # the node may have come back by itself when its daemon reported, and then refuses this
+        up = ["scontrol", "update", f"NodeName={node}", "State=RESUME"]
+        subprocess.run(up, check=False, capture_output=True)
+        _wait_for_node()
+        text, _ = run.communicate(timeout=400)
+    finally:
+        run.kill()
     # SLURM puts the job of a lost node back into its queue, so the run may even go on by itself
     assert run.returncode in (0, 1), text[-3000:]
     _run(_command(repository, tmp_path, *chosen, slurm=True))
