@@ -213,10 +213,12 @@ def _layer(path: str | Path, cohort: AnnData, layer: str) -> Expression:
 
 def read_h5ad_clinical(path: str | Path) -> pd.DataFrame:
     """Read ``obs`` as a table of texts; the sample name is the column ``obs_names``."""
-    with opened(path, ".h5ad"):
-        cohort = _open(path)
-        table = cohort.obs.copy()
-        cohort.file.close()
+    import h5py
+    from anndata.io import read_elem
+
+    with opened(path, ".h5ad"), h5py.File(path, "r") as file:
+        # anndata would read every layer with it, also in backed mode
+        table = read_elem(file["obs"])
     out = pd.DataFrame({"obs_names": table.index.astype(str)})
     for column in table:
         values = table[column].astype(object)
