@@ -388,6 +388,8 @@ def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
     try:
         cohort = anndata.read_h5ad(path, backed="r" if backed else None)
         cohort.uns["provenance"] = json.loads(cohort.uns["provenance"])
+        if not cohort.obs_names.is_unique:
+            raise ValueError("a sample name occurs twice")
     except Exception as error:  # noqa: BLE001 - h5py and anndata raise many kinds for a bad file
         raise _damaged(path, "Cohort table", error) from None
     return cohort
