@@ -72,7 +72,7 @@ def test_a_changed_cohort_reruns_itself_and_what_depends_on_it(demo, checkout, t
 
 
 def test_an_edit_in_a_package_module_reruns_the_rules_that_use_it(demo, checkout):
-    module = checkout / "workflow/cytostrat/contrast.py"
+    module = checkout / "workflow/cytostrat/contrast/__init__.py"
     text = module.read_text(encoding="utf-8")
     try:
         module.write_text(text + "\n# edited\n", encoding="utf-8")
