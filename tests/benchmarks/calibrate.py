@@ -241,7 +241,7 @@ def permutations(cohorts: int) -> Iterator[Line]:
     yield _rejection(
         "permuted labels, 199 permutations, 12 v 28, skewed scores", np.array(p), CONSERVATIVE
     )
-    p = [permutation.sign_flip_p(row) for row in rng.laplace(size=(cohorts, 9))]
+    p = permutation.sign_flip_p(rng.laplace(size=(cohorts, 9)).T)
     yield _rejection("sign flips, exact, 9 pairs", np.array(p), CONSERVATIVE)
     pairs = rng.normal(size=(25, cohorts)) + 0.5
     paired = paired_d(pairs, permutations=199, seed=1)

@@ -126,6 +126,9 @@ def test_sign_flips_are_exact_in_small_samples_and_follow_the_t_test_in_large_on
     differences = np.random.default_rng(2).normal(0.3, 1, size=60)
     expected = stats.ttest_1samp(differences, 0).pvalue
     assert permutation.sign_flip_p(differences) == pytest.approx(expected, abs=0.01)
+    few = np.where(np.arange(60) < 4, np.arange(1.0, 61.0), 0.0)
+    together = permutation.sign_flip_p(np.column_stack([few, differences, np.zeros(60)]))
+    np.testing.assert_array_equal(together, [2 / 16, permutation.sign_flip_p(differences), 1])
     with pytest.raises(EstimationError, match="leave the pair out"):
         permutation.sign_flip_p(np.array([1.0, np.nan]))
 

@@ -74,9 +74,20 @@ def pool_effects(
         & ~effects["question"].isin(NOT_POOLED_QUESTIONS)
     ]
     failed = failed_cohorts(effects)
+    usable = (
+        np.isfinite(wanted["estimate"])
+        & (wanted["se"] > 0)
+        & ~notes.carries(wanted["note"], notes.UNUSABLE)
+        & ~wanted["cohort"].isin(failed)
+    )
+    crude = notes.carries(wanted["note"], notes.CASE_CONTROL)
+    columns = {
+        name: wanted[name].to_numpy() for name in ("cohort", "estimate", "se", "low", "high", "p")
+    } | {"usable": usable.to_numpy(), "case_control": crude.to_numpy()}
     rows = []
-    for key, group in wanted.groupby(KEY, sort=True):
-        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, failed, rivals or {}))
+    for key, members in sorted(wanted.groupby(KEY).indices.items()):
+        group = {name: values[members] for name, values in columns.items()}
+        rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, rivals or {}))
     return tables.POOLED.conform(
         pd.DataFrame(rows, columns=list(tables.POOLED.columns))
         if rows
@@ -97,31 +108,21 @@ def _no_shared_patient(patients: Mapping[str, Sequence[str]]) -> None:
 
 
 def _pooled(
-    key: dict[str, str],
-    group: pd.DataFrame,
-    failed: set[str],
-    rivals: Mapping[str, Sequence[str]],
+    key: dict[str, str], group: dict[str, np.ndarray], rivals: Mapping[str, Sequence[str]]
 ) -> list[dict[str, object]]:
-    usable = (
-        np.isfinite(group["estimate"].to_numpy(dtype=float))
-        & (group["se"].to_numpy(dtype=float) > 0)
-        & ~notes.carries(group["note"], notes.UNUSABLE).to_numpy()
-        & ~group["cohort"].isin(failed).to_numpy()
-    )
-    left = sorted(group.loc[~usable, "cohort"])
-    usable, gave_way = _without_rivals(group["cohort"], usable, rivals)
-    pooled = group[usable]
+    left = sorted(group["cohort"][~group["usable"]])
+    usable, gave_way = _without_rivals(group["cohort"], group["usable"], rivals)
+    pooled = {name: values[usable] for name, values in group.items()}
     common = notes.join(
         f"left out: {', '.join(left)}" if left else "", gave_way, _case_control(pooled)
     )
-    k = len(pooled)
+    k = int(usable.sum())
     if k == 0:
         return [_row(key, "random", 0, notes.join("no cohort has a usable estimate", common))]
     if k == 1:
-        only = pooled.iloc[0]
-        values = {name: only[name] for name in ("estimate", "low", "high", "p")}
+        values = {name: pooled[name][0] for name in ("estimate", "low", "high", "p")}
         return [_row(key, "single", 1, notes.join(SINGLE_NOTE, common), **values)]
-    y, se = pooled["estimate"].to_numpy(dtype=float), pooled["se"].to_numpy(dtype=float)
+    y, se = pooled["estimate"], pooled["se"]
     correlation = key["scale"] == "partial_rho"
     if correlation:
         y, se = np.arctanh(y), se / (1 - y**2)
@@ -144,12 +145,12 @@ def _pooled(
 
 
 def _without_rivals(
-    cohorts: pd.Series, usable: np.ndarray, rivals: Mapping[str, Sequence[str]]
+    cohorts: np.ndarray, usable: np.ndarray, rivals: Mapping[str, Sequence[str]]
 ) -> tuple[np.ndarray, list[str]]:
     """Leave out cohorts that give way to a usable one; return who is left, and notes."""
     keep, clauses = usable.copy(), []
     for cohort, others in rivals.items():
-        mine = (cohorts == cohort).to_numpy()
+        mine = cohorts == cohort
         winners = sorted(set(others) & set(cohorts[keep & ~mine]))
         if (keep & mine).any() and winners:
             keep &= ~mine
@@ -159,8 +160,8 @@ def _without_rivals(
     return keep, clauses
 
 
-def _case_control(pooled: pd.DataFrame) -> str:
-    cohorts = sorted(pooled.loc[notes.carries(pooled["note"], notes.CASE_CONTROL), "cohort"])
+def _case_control(pooled: dict[str, np.ndarray]) -> str:
+    cohorts = sorted(pooled["cohort"][pooled["case_control"]])
     return f"crude effects of cohorts sampled case-control: {', '.join(cohorts)}" if cohorts else ""
 
 

@@ -52,7 +52,7 @@ from cytostrat import tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import Estimates, notes, power
 from cytostrat.stats.design import covariate_design
-from cytostrat.stats.effect_size import hedges_g
+from cytostrat.stats.effect_size import g_estimate, hedges_g
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.logistic import detectable_log_or, fit_logistic, logistic_score_z
 from cytostrat.stats.paired import (
@@ -551,7 +551,7 @@ def _two_groups(
         power_limit=power.detectable_g(n_case, n - n_case),
         note=np.where(flat, "not estimated: the values do not vary inside the groups", ""),
     )
-    yield _Part(rows, g.estimate, lambda sets: hedges_g(pick(sets), case).estimate)
+    yield _Part(rows, g.estimate, lambda sets: g_estimate(pick(sets), case))
     if with_auc:
         yield _Part(
             emit(

@@ -8,6 +8,7 @@ random sets matched to a signature, `filtered_scores` those of signatures withou
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,16 +161,23 @@ def null_scores(
     genes = cohort.var_names
     present = set(genes)
     usable = {name: one for name, one in signatures.items() if not present.isdisjoint(one.genes)}
-    means = scoring.mean_expression(cohort.X)
-    random = scoring.matched_sets(means, genes, _sets(usable), n=sets, seed=seed)
+
+    @cache
+    def random() -> dict[str, scoring.RandomSets]:
+        means = scoring.mean_expression(cohort.X)
+        return scoring.matched_sets(means, genes, _sets(usable), n=sets, seed=seed)
+
+    @cache
+    def ranked() -> scoring.Ranked:
+        return scoring.rank(cohort.X, tied=True, threads=threads)
 
     def scored(signature: str, method: str) -> np.ndarray | None:
-        if signature not in random:
+        if signature not in usable or signature not in random():
             return None
         unknown = {"unknown": usable[signature].direction == "unknown"}
         return scoring.score_random(
-            cohort.X,
-            random[signature],
+            ranked() if scoring.METHODS[method].needs == "any" else cohort.X,
+            random()[signature],
             method=method,
             threads=threads,
             **(unknown if method == "singscore" else {}),

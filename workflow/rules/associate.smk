@@ -15,7 +15,7 @@ rule associate:
         "<logs>/associate/{cohort}.log",
     benchmark:
         "<benchmarks>/associate/{cohort}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=30,

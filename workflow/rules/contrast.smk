@@ -16,7 +16,7 @@ rule contrast:
         "<logs>/contrast/{cohort}.log",
     benchmark:
         "<benchmarks>/contrast/{cohort}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=30,
@@ -43,7 +43,7 @@ rule sensitivity:
         "<logs>/sensitivity/{cohort}.log",
     benchmark:
         "<benchmarks>/sensitivity/{cohort}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=30,
@@ -73,7 +73,7 @@ rule prerank:
         "<logs>/prerank/{cohort}.log",
     benchmark:
         "<benchmarks>/prerank/{cohort}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=60,

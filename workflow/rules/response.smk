@@ -15,7 +15,7 @@ rule response:
         "<logs>/response/{cohort}.log",
     benchmark:
         "<benchmarks>/response/{cohort}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=30,

@@ -16,7 +16,7 @@ rule survival:
         "<logs>/survival/{cohort}.log",
     benchmark:
         "<benchmarks>/survival/{cohort}.tsv"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=60,

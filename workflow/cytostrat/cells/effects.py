@@ -202,7 +202,7 @@ def _against_others(
         row |= _t_interval(differences, level)
         note = ONE_PATIENT if n == 1 else _few(n, FEWEST_FOR_TEST, "a test")
         if n >= FEWEST_FOR_TEST:
-            row["p"] = sign_flip_p(differences)
+            row["p"] = float(sign_flip_p(differences))
         rows.append({**row, "note": note})
     return rows
 

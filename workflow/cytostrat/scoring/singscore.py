@@ -38,24 +38,38 @@ METHOD = Method(
 @compiled
 def _mean_ranks(ranks, spread, counts, indptr, members, folded, lowest_of_tie, out):
     """Mean rank of each list, scaled by its lowest and highest possible values."""
+    n_genes = ranks.shape[1]
+    wanted = np.empty(n_genes, np.int32)
     any_folded = folded.any()
-    histogram = np.empty(2 * ranks.shape[1] + 2 if any_folded else 0, np.int64)
+    distance = np.empty(n_genes if any_folded else 0, np.int32)
+    histogram = np.empty(2 * n_genes + 2 if any_folded else 0, np.int64)
     for row in range(ranks.shape[0]):
         n = counts[row]
-        centre = 0
+        own = ranks[row]
+        if lowest_of_tie:
+            tie = spread[row]
+            for gene in range(n_genes):
+                wanted[gene] = own[gene] - tie[gene] if own[gene] > 0 else 0
+        else:
+            wanted[:] = own
         if any_folded:
-            centre = _centre(ranks[row], spread[row if lowest_of_tie else 0], n, histogram)
+            centre = _centre(wanted, n, histogram)
+            for gene in range(n_genes):
+                distance[gene] = abs(wanted[gene] - centre) if own[gene] > 0 else 0
         for item in range(out.shape[1]):
-            k = 0
+            start = indptr[item]
+            stop = indptr[item + 1]
+            k = stop - start
+            if n < n_genes:
+                for i in range(start, stop):
+                    k -= own[members[i]] == 0
             total = 0
-            for i in range(indptr[item], indptr[item + 1]):
-                gene = members[i]
-                doubled = np.int64(ranks[row, gene])
-                if doubled > 0:
-                    if lowest_of_tie:
-                        doubled -= spread[row, gene]
-                    k += 1
-                    total += abs(doubled - centre) if folded[item] else doubled
+            if folded[item]:
+                for i in range(start, stop):
+                    total += distance[np.uint32(members[i])]
+            else:
+                for i in range(start, stop):
+                    total += wanted[np.uint32(members[i])]
             size = k // 2 if folded[item] else k
             background = (n + 1) // 2 if folded[item] else n
             if k == 0 or background == size:
@@ -65,13 +79,12 @@ def _mean_ranks(ranks, spread, counts, indptr, members, folded, lowest_of_tie, o
 
 
 @compiled
-def _centre(ranks, spread, n, histogram):
+def _centre(ranks, n, histogram):
     """Twice the median of the ranks, the median being rounded up to a whole rank."""
     histogram[:] = 0
     for gene in range(ranks.shape[0]):
         if ranks[gene] > 0:
-            lowest = ranks[gene] - spread[gene] if spread.shape[0] else ranks[gene]
-            histogram[lowest] += 1
+            histogram[ranks[gene]] += 1
     lower = -1
     seen = 0
     for doubled in range(histogram.shape[0]):

@@ -51,8 +51,7 @@ def paired_d(
     if finite.any():
         low[finite] = scale * special.nctdtrinc(n - 1, 1 - tail, t[finite])
         high[finite] = scale * special.nctdtrinc(n - 1, tail, t[finite])
-        for column in np.flatnonzero(finite):
-            p[column] = sign_flip_p(differences[:, column], n=permutations, seed=seed)
+        p[finite] = sign_flip_p(differences[:, finite], n=permutations, seed=seed)
     return Estimates(estimate, se, low, high, bounded_p(p), n=n, df=n - 1)
 
 

@@ -13,6 +13,7 @@ from cytostrat.errors import EstimationError
 
 EXACT_UP_TO = 14
 _ROUNDING = 1e-10
+_PATTERNS = 1000  # sign patterns in memory at a time
 
 
 def empirical_p(observed: np.ndarray | float, null: np.ndarray) -> np.ndarray:
@@ -63,12 +64,24 @@ def permuted_labels(
     return out
 
 
-def sign_flip_p(differences: np.ndarray, *, n: int = 9999, seed: int = 0) -> float:
-    """Return the two-sided p of paired differences under symmetry about zero.
+def sign_flip_p(differences: np.ndarray, *, n: int = 9999, seed: int = 0) -> np.ndarray:
+    """Return the two-sided p of paired differences under symmetry about zero, per column.
 
     Up to 14 non-zero pairs all sign patterns are counted (exact, the smallest p is 2^(1 - n));
-    beyond that `n` random patterns with (k + 1) / (n + 1). Zero differences carry no sign and
-    are left out of the patterns.
+    beyond that `n` random patterns, the same for every column, with (k + 1) / (n + 1). A
+    difference of zero carries no sign.
+
+    Parameters
+    ----------
+    differences
+        Shape (pairs,) or (pairs, columns), finite.
+    n, seed
+        Number of random patterns, and their seed.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape () or (columns,); 1 where no difference moves.
 
     Raises
     ------
@@ -78,12 +91,24 @@ def sign_flip_p(differences: np.ndarray, *, n: int = 9999, seed: int = 0) -> flo
     differences = np.asarray(differences, dtype=float)
     if not np.isfinite(differences).all():
         raise EstimationError("A paired difference is missing or infinite; leave the pair out.")
-    moving = differences[differences != 0]
-    if moving.size == 0:
-        return 1.0
-    observed = moving.sum()
-    if moving.size <= EXACT_UP_TO:
-        signs = np.array(list(product((-1.0, 1.0), repeat=moving.size)))
-        return float((np.abs(signs @ moving) >= abs(observed) * (1 - _ROUNDING)).mean())
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(n, moving.size))
-    return float(empirical_p(observed, signs @ moving))
+    columns = differences.reshape(len(differences), -1)
+    moving = columns != 0
+    few = moving.sum(axis=0) <= EXACT_UP_TO
+    p = np.ones(columns.shape[1])
+    for column in np.flatnonzero(few & moving.any(axis=0)):
+        own = columns[moving[:, column], column]
+        signs = np.array(list(product((-1.0, 1.0), repeat=own.size)))
+        p[column] = (np.abs(signs @ own) >= abs(own.sum()) * (1 - _ROUNDING)).mean()
+    if not few.all():
+        many = columns[:, ~few]
+        rng = np.random.default_rng(seed)
+        sums = [
+            _signs(rng, min(_PATTERNS, n - start), len(many)) @ many
+            for start in range(0, n, _PATTERNS)
+        ]
+        p[~few] = empirical_p(many.sum(axis=0), np.concatenate(sums))
+    return p.reshape(differences.shape[1:])
+
+
+def _signs(rng: np.random.Generator, patterns: int, pairs: int) -> np.ndarray:
+    return 2.0 * rng.integers(0, 2, size=(patterns, pairs), dtype=np.int8) - 1.0

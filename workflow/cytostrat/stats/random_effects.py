@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from cytostrat.errors import EstimationError
 from cytostrat.stats.estimates import bounded_p
@@ -73,7 +73,7 @@ def _checked(effects: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _cochran(y: np.ndarray, v: np.ndarray) -> tuple[float, float]:
     w = 1 / v
     q = float((w * (y - (w * y).sum() / w.sum()) ** 2).sum())
-    return q, float(bounded_p(stats.chi2.sf(q, y.size - 1)))
+    return q, float(bounded_p(special.chdtrc(y.size - 1, q)))
 
 
 def _i2(tau2: float, v: np.ndarray) -> float:
@@ -96,11 +96,11 @@ def fixed_effect(effects: np.ndarray, se: np.ndarray, *, level: float = 0.95) ->
     y, v = _checked(effects, se)
     w = 1 / v
     estimate, error = float((w * y).sum() / w.sum()), float(np.sqrt(1 / w.sum()))
-    half = float(stats.norm.ppf(0.5 + level / 2)) * error
+    half = float(special.ndtri(0.5 + level / 2)) * error
     q, q_p = _cochran(y, v)
     return Pool(
         k=y.size, estimate=estimate, se=error, low=estimate - half, high=estimate + half,
-        p=float(bounded_p(2 * stats.norm.sf(abs(estimate) / error))), q=q, q_p=q_p,
+        p=float(bounded_p(2 * special.ndtr(-abs(estimate) / error))), q=q, q_p=q_p,
         i2=max(0.0, 100 * (q - (y.size - 1)) / q) if q > 0 else 0.0, tau2=0.0,
     )  # fmt: skip
 
@@ -164,19 +164,25 @@ def random_effects(effects: np.ndarray, se: np.ndarray, *, level: float = 0.95) 
         Fewer than two cohorts, or a missing effect or standard error.
     """
     y, v = _checked(effects, se)
-    k, tau2 = y.size, reml_tau2(effects, se)
-    w = 1 / (v + tau2)
-    estimate = float((w * y).sum() / w.sum())
+    k = y.size
+    tau2, w, estimate = _reml_mean(y, v)
     inflation = max(1.0, float((w * (y - estimate) ** 2).sum()) / (k - 1))
     error = float(np.sqrt(inflation / w.sum()))
-    t = float(stats.t.ppf(0.5 + level / 2, k - 1))
+    t = float(special.stdtrit(k - 1, 0.5 + level / 2))
     ahead = t * float(np.sqrt(tau2 + error**2)) if k >= 3 else np.nan
     q, q_p = _cochran(y, v)
     return Pool(
         k=k, estimate=estimate, se=error, low=estimate - t * error, high=estimate + t * error,
-        p=float(bounded_p(2 * stats.t.sf(abs(estimate) / error, k - 1))), q=q, q_p=q_p,
+        p=float(bounded_p(2 * special.stdtr(k - 1, -abs(estimate) / error))), q=q, q_p=q_p,
         i2=_i2(tau2, v), tau2=tau2, pi_low=estimate - ahead, pi_high=estimate + ahead,
     )  # fmt: skip
+
+
+def _reml_mean(y: np.ndarray, v: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Return the variance between cohorts, their weights, and the mean under these."""
+    tau2 = reml_tau2(y, np.sqrt(v))
+    w = 1 / (v + tau2)
+    return tau2, w, float((w * y).sum() / w.sum())
 
 
 def leave_one_out(effects: np.ndarray, se: np.ndarray) -> np.ndarray:
@@ -187,10 +193,7 @@ def leave_one_out(effects: np.ndarray, se: np.ndarray) -> np.ndarray:
     EstimationError
         Fewer than three cohorts, or a missing effect or standard error.
     """
-    y, _ = _checked(effects, se)
+    y, v = _checked(effects, se)
     if y.size < 3:
         raise EstimationError(f"Leaving one of {y.size} cohorts out leaves nothing to pool.")
-    s = np.asarray(se, dtype=float)
-    return np.array(
-        [random_effects(np.delete(y, i), np.delete(s, i)).estimate for i in range(y.size)]
-    )
+    return np.array([_reml_mean(np.delete(y, i), np.delete(v, i))[2] for i in range(y.size)])
