@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from cytostrat import contrast
 from cytostrat.errors import EstimationError
@@ -93,6 +94,35 @@ def test_rows_storage_and_threads_change_nothing(cohort):
     ):
         pd.testing.assert_frame_equal(first.effects, other.effects)
         pd.testing.assert_frame_equal(first.running, other.running)
+
+
+def test_threads_of_blas_change_no_bit():
+    """Single-precision sums over many genes differ with the number of threads, ranks must not."""
+    rng = np.random.default_rng(5)
+    n, genes = 250, [f"G{i}" for i in range(8995)]  # an even number is shared out alike
+    matrix = rng.normal(7, 2, size=(n, len(genes))).astype(np.float32)
+    clinical = pd.DataFrame(
+        {
+            "her2": np.where(rng.random(n) < 0.3, "positive", "negative"),
+            "age": rng.normal(60, 9, n),
+        },
+        index=[f"t{i:03d}" for i in range(n)],
+    )
+    sets = {"some": Signature("some", "some", up=tuple(genes[:50]))}
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            found.append(
+                contrast.prerank(
+                    matrix, genes, clinical, sets, cohort="c", seed=1, n_permutations=20,
+                    adjustment=("age",), threads=threads,
+                )
+            )  # fmt: skip
+    pd.testing.assert_frame_equal(found[0].genes, found[1].genes, check_exact=True)
+    pd.testing.assert_frame_equal(found[0].running, found[1].running, check_exact=True)
+    pd.testing.assert_frame_equal(found[0].effects, found[1].effects, check_exact=True)
+    # the line ends on the axis, not on what rounding left of it
+    assert found[0].running["running_sum"].iloc[-1] == 0
 
 
 def test_genes_with_missing_values_are_left_out_and_counted(cohort):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from cytostrat import tables
 from cytostrat.contrast.groups import CONTRAST, binary, status
@@ -27,6 +28,7 @@ from cytostrat.stats.multiplicity import benjamini_hochberg
 from cytostrat.stats.permutation import empirical_p, permuted_labels
 
 METHOD = "prerank"
+RUNNING_DIGITS = 6
 GENE_COLUMNS = ("gene", "coefficient", "t", "p", "q")
 RUNNING_COLUMNS = ("signature", "position", "running_sum")
 
@@ -126,7 +128,9 @@ def moderated_contrast(
 
 
 def _gene_table(values: np.ndarray, genes: Sequence[str], groups: _Groups) -> pd.DataFrame:
-    found = moderated_t(values, groups.case, groups.covariates)
+    # Sums in single precision depend on how many threads BLAS has, and with them the ranking.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = moderated_t(values, groups.case, groups.covariates)
     table = pd.DataFrame(
         {
             "gene": list(genes), "coefficient": found.coefficient, "t": found.t, "p": found.p,
@@ -201,12 +205,13 @@ def prerank(
     p = dict.fromkeys(members, np.nan)
     if n_permutations:
         labels = permuted_labels(groups.case, n_permutations, seed=seed, strata=groups.strata)
-        null = np.array(
-            [
-                enrichment_scores(t[ranked], list(members.values()))
-                for t in permuted_moderated_t(values, labels, groups.covariates)
-            ]
-        )
+        with threadpool_limits(limits=1, user_api="blas"):
+            null = np.array(
+                [
+                    enrichment_scores(t[ranked], list(members.values()))
+                    for t in permuted_moderated_t(values, labels, groups.covariates)
+                ]
+            )
         p = dict(zip(members, empirical_p(np.array(list(observed.values())), null), strict=True))
     said = notes.join(
         "exploratory",
@@ -281,9 +286,9 @@ def _running(ranking: pd.Series, members: Mapping[str, np.ndarray], threads: int
             corners = np.unique(
                 np.clip(np.concatenate([[0], hits - 1, hits, [len(line) - 1]]), 0, None)
             )
+            # Decimals, not digits: where the sum returns to zero its digits are rounding error.
+            height = np.round(line[corners], RUNNING_DIGITS) + 0.0
             frames.append(
-                pd.DataFrame(
-                    {"signature": name, "position": corners + 1, "running_sum": line[corners]}
-                )
+                pd.DataFrame({"signature": name, "position": corners + 1, "running_sum": height})
             )
     return pd.concat(frames, ignore_index=True)
