@@ -101,7 +101,7 @@ def test_same_seed_same_bytes(demo, checkout, tmp_path):
 def test_unknown_key_in_the_configuration_is_one_sentence(workflow, repository, tmp_path):
     text = (repository / "config/config.yaml").read_text()
     config = tmp_path / "config.yaml"
-    config.write_text(text.replace("methods:", "method:"))
+    config.write_text(text.replace("\nmethods:", "\nmethod:"))
     run = workflow("--configfile", str(config), check=False)
     assert run.returncode != 0
     assert "unknown key 'method'; did you mean 'methods'?" in run.stdout
