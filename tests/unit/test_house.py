@@ -57,14 +57,6 @@ def test_package_never_imports_snakemake():
     assert files == []
 
 
-def test_only_fetch_touches_the_network():
-    pattern = re.compile(
-        r"^\s*(?:import|from)\s+(?:requests|urllib\.request|http\.client|socket)", re.M
-    )
-    files = {file.stem for file in digest.PACKAGE.rglob("*.py") if pattern.search(file.read_text())}
-    assert files <= {"fetch"}
-
-
 def test_scripts_are_short_and_belong_to_a_rule(repository):
     rules = "\n".join(file.read_text() for file in repository.glob("workflow/rules/*.smk"))
     for script in repository.glob("workflow/scripts/*.py"):

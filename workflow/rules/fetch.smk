@@ -7,7 +7,8 @@ rule fetch:
         "<results>/fetched/{remote}",
     log:
         "<logs>/fetch/{remote}.log",
-    retries: 3
+    # the script knows which failures may pass and tries those again; a 404 fails once
+    retries: 0
     localrule: True
     resources:
         mem_mb=500,
