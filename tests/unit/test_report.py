@@ -142,9 +142,9 @@ def test_policy_allows_the_page_script_and_no_other():
     assert "http" not in policy
 
 
-def test_same_inputs_give_the_same_bytes():
+def test_same_inputs_give_the_same_bytes_from_one_process_or_two():
     inputs = report_example.example(cohorts=("alpha",), n=60, unseen="IFN_I")
-    first, second = build_report(inputs), build_report(inputs)
+    first, second = build_report(inputs), build_report(inputs, processes=2)
     assert first.html == second.html
     assert first.figures == second.figures
 
@@ -430,14 +430,14 @@ def test_method_agreement_is_the_lowest_rank_correlation():
     scores = inputs.scores["alpha"]
     other = scores.assign(method="singscore", score=-scores["score"])
     inputs = replace(inputs, scores={"alpha": pd.concat([scores, other])})
-    drawing = relations.method_agreement(inputs)
+    drawing = relations.method_agreement(inputs)()
     assert set(drawing.data["column"]) == {"singscore"}
     np.testing.assert_allclose(drawing.data["value"], -1)
 
 
 def test_overlap_is_the_share_of_common_genes():
     """The example's sets hold ten genes each; A starts at 0 and B at 8, so 2 of 18 are common."""
-    data = relations.overlap(report_example.example(cohorts=("alpha",), n=60)).data
+    data = relations.overlap(report_example.example(cohorts=("alpha",), n=60))().data
     pair = data[data["row"].eq("IL1A response") & data["column"].eq("Blood inflammation modules")]
     assert pair["value"].tolist() == pytest.approx([2 / 18])
 

@@ -72,6 +72,7 @@ rule report:
     benchmark:
         "<benchmarks>/report.tsv"
     localrule: True
+    threads: 2
     resources:
         mem_mb=3000,
         runtime=30,

@@ -24,7 +24,7 @@ with logged(snakemake.log[0], what="report"):
         cohort_files=params.cohort_files,
         versions=provenance.versions(),
     )
-    made = report.build_report(inputs)
+    made = report.build_report(inputs, processes=snakemake.threads)
     tables.write_folders(
         made.figures, Path(snakemake.output.html).parent / "figures", params.figures
     )

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from cytostrat.report import figures, palette, wording
 from cytostrat.report.facts import ReportInputs
+from cytostrat.report.figures import Sketch
 
 if TYPE_CHECKING:
     from cytostrat.report.figures import Drawing
@@ -39,22 +40,22 @@ def parts(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
         Name of a single-cell cohort.
     """
     frames = inputs.cells.get(cohort, {})
-    drawings: list[Drawing] = []
+    pictures: list[Sketch] = []
     if frames:
         common = {"cohort": cohort, "simulated": cohort in inputs.simulated}
         her2 = _her2(inputs.clinical[cohort])
         shown = _one_per_axis(inputs)
-        drawings = [
-            dots(frames["sources"], her2, inputs.primary(), **common),
-            composition(frames["composition"], her2, **common),
-            layout(frames["drawn"], shown, **common),
+        pictures = [
+            Sketch(dots, frames["sources"], her2, inputs.primary(), **common),
+            Sketch(composition, frames["composition"], her2, **common),
+            Sketch(layout, frames["drawn"], shown, **common),
         ]
         scores = inputs.scores[cohort]
         scores = scores[scores["method"].eq(inputs.method)]
         if len(scores):
-            drawings.append(pseudobulk(scores, her2, shown, **common))
+            pictures.append(Sketch(pseudobulk, scores, her2, shown, **common))
     return {
-        "pictures": [drawing for drawing in drawings if drawing],
+        "pictures": pictures,
         "labels": label_words(frames.get("agreement"), frames.get("composition")),
         "depth": depth_lines(frames.get("depth"), inputs.primary()),
     }

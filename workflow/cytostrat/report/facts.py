@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from cytostrat.report import palette, wording
@@ -22,6 +24,43 @@ SAMPLING = {
     "trial": "trial",
     "convenience": "convenience sample",
 }
+
+
+class Shelves:
+    """Rows of a long table by question and signature: a few are found without reading them all.
+
+    Parameters
+    ----------
+    frame
+        Effects or Pooled.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self._questions = _shelved(frame, "question")
+        self._signatures: dict[str, dict[str, pd.DataFrame]] = {}
+
+    def of(self, question: str, signature: str | None) -> pd.DataFrame:
+        """Return the rows of one question, and of one signature where it is named."""
+        rows = self._questions.get(question, self._frame.iloc[:0])
+        if signature is None:
+            return rows
+        if question not in self._signatures:
+            self._signatures[question] = _shelved(rows, "signature")
+        return self._signatures[question].get(signature, rows.iloc[:0])
+
+    def narrowed(self, where: dict[str, Any]) -> pd.DataFrame:
+        """Take question and signature out of the conditions and return the rows they leave."""
+        question = where.pop("question")
+        names = [question] if isinstance(question, str) else list(question)
+        signature = where.pop("signature") if isinstance(where.get("signature"), str) else None
+        found = [self.of(name, signature) for name in names]
+        return found[0] if len(found) == 1 else pd.concat(found).sort_index(kind="stable")
+
+
+def _shelved(frame: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
+    places = frame.groupby(column, sort=False).indices
+    return {value: frame.take(rows) for value, rows in places.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +125,16 @@ class ReportInputs:
     gene_effects: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cells: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
 
+    @cached_property
+    def effect_rows(self) -> Shelves:
+        """Effects, shelved for `select`."""
+        return Shelves(self.effects)
+
+    @cached_property
+    def pooled_rows(self) -> Shelves:
+        """Pooled rows, shelved for `select`."""
+        return Shelves(self.pooled)
+
     @property
     def cohorts(self) -> list[str]:
         """Cohorts in the order of the config."""
@@ -129,8 +178,13 @@ class ReportInputs:
         return any(c in self.simulated or c in POOLED_NAMES for c in names) and bool(self.simulated)
 
 
-def select(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
-    """Return the rows whose columns equal the given values (a list means any of them)."""
+def select(frame: pd.DataFrame | Shelves, **where: Any) -> pd.DataFrame:
+    """Return the rows whose columns equal the given values (a list means any of them).
+
+    Of `Shelves` the question must be among the conditions.
+    """
+    if isinstance(frame, Shelves):
+        frame = frame.narrowed(where)
     # The most selective columns first: each condition then looks at what is left.
     for column in sorted(where, key=lambda name: name not in ("signature", "claim", "cohort")):
         if column not in frame:
@@ -148,7 +202,7 @@ def first(frame: pd.DataFrame) -> pd.Series | None:
     return None if frame.empty else frame.iloc[0]
 
 
-def main_rows(frame: pd.DataFrame, **where: Any) -> pd.DataFrame:
+def main_rows(frame: pd.DataFrame | Shelves, **where: Any) -> pd.DataFrame:
     """Select rows made with the primary HER2 rule and all genes."""
     return select(frame, her2_rule=["primary", ""], gene_filter=["all genes", ""], **where)
 
@@ -158,8 +212,8 @@ def her2_effect(inputs: ReportInputs, signature: str, cohort: str, *, adjusted: 
     """Return the HER2 contrast of one signature in one cohort, crude or primary adjusted."""
     return first(
         main_rows(
-            inputs.effects, question="her2", cohort=cohort, signature=signature, stratum=stratum,
-            method=inputs.method,
+            inputs.effect_rows, question="her2", cohort=cohort, signature=signature,
+            stratum=stratum, method=inputs.method,
             scale="adjusted_g" if adjusted else "hedges_g",
             adjustment=inputs.adjustment if adjusted else "none",
         )
@@ -176,13 +230,11 @@ def pooled_models(frame: pd.DataFrame) -> pd.DataFrame:
     because the variance between two cohorts can't be known. A row of one cohort is left out: it
     repeats that cohort's estimate.
     """
-    k = pd.to_numeric(frame["k"], errors="coerce").fillna(0)
-    frame, k = frame[k.ge(2)], k[k.ge(2)]
-    second = frame["model"].eq("random") == k.lt(3)
-    order = pd.DataFrame({"second": second, "model": frame["model"]}).sort_values(
-        ["second", "model"], kind="stable"
-    )
-    return frame.loc[order.index]
+    k = frame["k"].to_numpy(float, na_value=np.nan)
+    model = frame["model"].to_numpy(str)
+    second = (model == "random") == (k < 3)
+    order = np.lexsort((model, second))
+    return frame.take(order[k[order] >= 2])
 
 
 def pooled_effect(
@@ -190,7 +242,8 @@ def pooled_effect(
 ) -> pd.Series | None:
     """Return the pooled HER2 contrast to be read first, or nothing."""
     rows = main_rows(
-        inputs.pooled, question="her2", signature=signature, stratum=stratum, method=inputs.method,
+        inputs.pooled_rows, question="her2", signature=signature, stratum=stratum,
+        method=inputs.method,
         scale="adjusted_g" if adjusted else "hedges_g",
         adjustment=inputs.adjustment if adjusted else "none",
     )  # fmt: skip
@@ -279,7 +332,9 @@ def _response(obs: pd.DataFrame, record: Mapping[str, Any]) -> dict[str, Any] | 
 
 def control_failed(inputs: ReportInputs, cohort: str) -> list[str]:
     """Return the positive controls that a cohort failed."""
-    rows = select(inputs.effects, cohort=cohort, question="control")
+    rows = select(inputs.effect_rows, cohort=cohort, question="control")
     return sorted(
-        {str(row["signature"]) for _, row in rows.iterrows() if failed_cohorts(row.to_frame().T)}
+        str(signature)
+        for signature, own in rows.groupby("signature", sort=False)
+        if failed_cohorts(own)
     )

@@ -9,24 +9,32 @@ from __future__ import annotations
 
 import base64
 import io
+import multiprocessing
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from markupsafe import escape
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
+from PIL import Image
+from scipy import special
 
 from cytostrat.report import palette, wording
 
 RASTER_FROM = 60
+MOST_NUMBERS = 24
 RC = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
@@ -90,6 +98,35 @@ class Drawing:
     width: int
 
 
+class Sketch(partial):
+    """A figure still to be drawn: one of the functions below and what it is given."""
+
+
+def _draw(sketch: Sketch) -> Drawing | None:
+    return sketch()
+
+
+def drawn(sketches: Sequence[Sketch], *, processes: int = 1) -> list[Drawing | None]:
+    """Draw figures, on Linux in several processes.
+
+    Parameters
+    ----------
+    sketches
+        What to draw.
+    processes
+        How many processes draw; the drawings do not depend on it.
+    """
+    # Only a forked process has the libraries loaded and leaves the calling script alone; other
+    # systems' own libraries do not survive a fork.
+    if min(processes, len(sketches)) < 2 or sys.platform != "linux":
+        return [_draw(sketch) for sketch in sketches]
+    with warnings.catch_warnings():
+        # Python warns of the idle threads of BLAS, which prepares for a fork by itself.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
+            return list(pool.map(_draw, sketches))
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     with matplotlib.rc_context(RC), warnings.catch_warnings():
@@ -132,8 +169,6 @@ def _inline(svg: str, name: str, title: str) -> str:
 
 def _slimmer(picture: re.Match[str]) -> str:
     """Return a picture of points with 64 colours: they have few, and their edges need no more."""
-    from PIL import Image
-
     out = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(picture[1]))) as image:
         few = image.convert("RGBA").quantize(64, method=Image.Quantize.FASTOCTREE)
@@ -158,6 +193,7 @@ def _finish(
         )  # fmt: skip
     svg, pdf = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # the places found for the first format serve the second
     figure.savefig(
         pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
     )
@@ -199,17 +235,24 @@ def spread(values: np.ndarray, *, width: float) -> np.ndarray:
     return offsets * (density[bins] if n >= 12 else 0.5)
 
 
+def _outline(values: np.ndarray, at: float, *, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outline of a violin: x and y of a Gaussian kernel density (Scott's width)."""
+    grid = np.linspace(values.min(), values.max(), 40)
+    reach = values.std(ddof=1) * len(values) ** -0.2
+    density = np.exp(-0.5 * ((grid[:, None] - values) / reach) ** 2).sum(axis=1)
+    half = width * density / density.max()
+    return np.concatenate([at - half, (at + half)[::-1]]), np.concatenate([grid, grid[::-1]])
+
+
 def _t_interval(values: np.ndarray) -> tuple[float, float, float]:
     """Return the mean and its 95 % t interval; NaN limits below two values."""
-    from scipy import stats
-
     n = len(values)
     if n == 0:
         return np.nan, np.nan, np.nan
     mean = float(np.mean(values))
     if n < 2:
         return mean, np.nan, np.nan
-    half = stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    half = special.stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(n)
     return mean, mean - half, mean + half
 
 
@@ -242,8 +285,6 @@ def distribution(
         Its data has ``kind`` (mean or point), ``panel`` (HER2 or ER x HER2), ``group``,
         ``sample``, ``n``, ``value``, ``low``, ``high``.
     """
-    import seaborn as sns
-
     groups: list[tuple[str, str, str, str, pd.Series]] = []
     for status in ("positive", "negative"):
         sign = "+" if status == "positive" else wording.MINUS
@@ -257,7 +298,6 @@ def distribution(
         groups.append(("ER x HER2", key, label, palette.ER_HER2[key], mask))
 
     known = cells.set_index("stratum")
-    outlines: list[pd.DataFrame] = []
     rows, labels, positions, shift = [], [], [], 0.0
     with _style():
         figure = Figure(figsize=(4.1, 2.9))
@@ -278,7 +318,7 @@ def distribution(
                 alpha=0.65, linewidths=0, rasterized=raster, zorder=2,
             )  # fmt: skip
             if len(y) >= 12 and np.ptp(y) > 0:
-                outlines.append(pd.DataFrame({"at": at, "score": y, "colour": colour}))
+                axes.fill(*_outline(y, at, width=0.43), color=colour, alpha=0.16, lw=0, zorder=1)
             if panel == "HER2":
                 mean, low, high = _t_interval(y)
             elif key in known.index:
@@ -297,14 +337,6 @@ def distribution(
                 ("point", panel, key, sample, 1, value, np.nan, np.nan)
                 for sample, value in values.itertuples(index=False)
             ]
-        if outlines:
-            outline = pd.concat(outlines)
-            sns.violinplot(
-                outline, x="at", y="score", hue="at", ax=axes, alpha=0.16, inner=None,
-                palette=dict(outline[["at", "colour"]].drop_duplicates().to_numpy()),
-                linewidth=0, cut=0, width=0.86, native_scale=True, saturation=1, legend=False,
-                dodge=False, gridsize=48, zorder=1,
-            )  # fmt: skip
         axes.axvline(1.75, color=palette.GRID, lw=0.8, zorder=0)
         axes.set_xticks(positions, labels)
         axes.tick_params(axis="x", length=0)
@@ -505,9 +537,10 @@ def heatmap(
     limit
         Value of the strongest colour.
     """
-    import seaborn as sns
-
     rows, columns = matrix.shape
+    values = matrix.to_numpy(float)
+    colours = matplotlib.colormaps[palette.DIVERGING if diverging else "Blues"]
+    scale = Normalize(-limit if diverging else 0, limit)
     with _style():
         # Names need their room: about 0.066 inch a letter at this size, slanted below.
         longest = max((len(str(label)) for label in matrix.index), default=0)
@@ -515,23 +548,27 @@ def heatmap(
         size = (1.3 + 0.066 * longest + 0.46 * columns, 0.6 + 0.045 * below + 0.27 * rows)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
-        sns.heatmap(
-            matrix.astype(float), ax=axes, cmap=palette.DIVERGING if diverging else "Blues",
-            vmin=-limit if diverging else 0, vmax=limit, annot=columns <= 24, fmt=".2f",
-            annot_kws={"fontsize": 7}, cbar_kws={"label": label, "shrink": 0.7, "aspect": 14},
-            linewidths=0.6, linecolor=palette.PAPER, xticklabels=True, yticklabels=True,
-        )  # fmt: skip
-        for text in axes.texts:
+        cells = axes.pcolormesh(
+            np.ma.masked_invalid(values), cmap=colours, norm=scale, edgecolors=palette.PAPER, lw=0.6
+        )
+        for (row, column), value in np.ndenumerate(values):
+            if np.isnan(value) or columns > MOST_NUMBERS:
+                continue
             # Text on a coloured cell keeps its own contrast in dark and light.
-            dark = (
-                text.get_color() == "w" or matplotlib.colors.to_hex(text.get_color()) == "#ffffff"
-            )
-            text.set_color("#fefefe" if dark else "#1a1a1a")
-        axes.set(xlabel="", ylabel="")
+            dark = np.dot(colours(float(scale(value)))[:3], (0.299, 0.587, 0.114)) < 0.5
+            axes.text(
+                column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", fontsize=7,
+                color="#fefefe" if dark else "#1a1a1a",
+            )  # fmt: skip
+        bar = figure.colorbar(cells, ax=axes, shrink=0.7, aspect=14)
+        bar.outline.set_visible(False)
+        bar.set_label(label)
+        axes.set(xlim=(0, columns), ylim=(rows, 0))
+        axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        axes.set_xticklabels(axes.get_xticklabels(), rotation=40, ha="right",
-                             rotation_mode="anchor")  # fmt: skip
-        axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
+        axes.set_xticks(np.arange(columns) + 0.5, list(map(str, matrix.columns)), rotation=40,
+                        ha="right", rotation_mode="anchor")  # fmt: skip
+        axes.set_yticks(np.arange(rows) + 0.5, list(map(str, matrix.index)))
         data = matrix.rename_axis("row").reset_index().melt("row", var_name="column")
         return _finish(figure, name=name, title=title, caption=caption, data=data,
                        simulated=simulated)  # fmt: skip

@@ -21,7 +21,6 @@ SOFTWARE_DOI = {
     "gseapy": "10.1093/bioinformatics/btac757",
     "scanpy": "10.1186/s13059-017-1382-0",
     "anndata": "10.21105/joss.04371",
-    "seaborn": "10.21105/joss.03021",
     "matplotlib": "10.1109/MCSE.2007.55",
     "numba": "10.1145/2833157.2833162",
 }

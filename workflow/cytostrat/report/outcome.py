@@ -9,6 +9,7 @@ import pandas as pd
 
 from cytostrat.report import facts, figures, palette, sections, wording
 from cytostrat.report.facts import ReportInputs, select
+from cytostrat.report.figures import Sketch
 from cytostrat.tables import ENDPOINTS
 
 WITH_PROLIFERATION = "proliferation"
@@ -17,7 +18,7 @@ SHARE = "share of total"
 
 def survival(inputs: ReportInputs) -> dict[str, Any] | None:
     """Build the section on outcome; None where no cohort has a survival row."""
-    rows = select(inputs.effects, question="survival", method=inputs.method, scale="log_hr")
+    rows = select(inputs.effect_rows, question="survival", method=inputs.method, scale="log_hr")
     rows = rows[rows["signature"].isin([sig.name for sig in inputs.primary()])]
     main = select(rows, stratum="all", gene_filter=["all genes", ""])
     if main.empty:
@@ -35,10 +36,12 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
     rows = select(main, endpoint=endpoint)
     lines, drawn = [], []
     interaction = select(
-        inputs.effects, question="survival_her2_interaction", endpoint=endpoint,
+        inputs.effect_rows, question="survival_her2_interaction", endpoint=endpoint,
         method=inputs.method,
     )  # fmt: skip
-    gain = select(inputs.effects, question="concordance", endpoint=endpoint, method=inputs.method)
+    gain = select(
+        inputs.effect_rows, question="concordance", endpoint=endpoint, method=inputs.method
+    )
     for signature in inputs.primary():
         own = select(rows, signature=signature.name)
         group = f"{signature.title}"
@@ -77,7 +80,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
         pooled = facts.first(
             facts.pooled_models(
                 select(
-                    inputs.pooled, question="survival", endpoint=endpoint, stratum="all",
+                    inputs.pooled_rows, question="survival", endpoint=endpoint, stratum="all",
                     signature=signature.name, method=inputs.method, scale="log_hr",
                     adjustment=inputs.survival_adjustment, gene_filter=["all genes", ""],
                 )
@@ -89,7 +92,8 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
     cohorts = sorted({line["cohort"] for line in lines})
     forest = None
     if any(wording.finite(row["estimate"]) for row in drawn):
-        forest = figures.forest(
+        forest = Sketch(
+            figures.forest,
             drawn,
             name=f"outcome/{wording.slug(endpoint)}",
             title=f"{endpoint}: hazard ratio per standard deviation of each signature",
@@ -118,12 +122,14 @@ def words(inputs: ReportInputs, signature: str) -> list[str]:
         "gene_filter": ["all genes", ""],
     }  # fmt: skip
     for endpoint in ENDPOINTS:
-        pooled = facts.first(facts.pooled_models(select(inputs.pooled, endpoint=endpoint, **where)))
+        pooled = facts.first(
+            facts.pooled_models(select(inputs.pooled_rows, endpoint=endpoint, **where))
+        )
         if pooled is not None and wording.finite(pooled["estimate"]):
             k = wording.plural(int(pooled["k"]), "cohort")
             out.append(f"{endpoint}: {wording.estimate(pooled)}, {k}")
             continue
-        rows = select(inputs.effects, endpoint=endpoint, **where)
+        rows = select(inputs.effect_rows, endpoint=endpoint, **where)
         out += [
             f"{endpoint}: {wording.estimate(row)}, {row['cohort']}"
             for _, row in rows[rows["estimate"].notna()].iterrows()
@@ -134,7 +140,7 @@ def words(inputs: ReportInputs, signature: str) -> list[str]:
 def cell_words(inputs: ReportInputs, genes: Sequence[str]) -> list[str]:
     """Say in which cell type most transcripts of a therapy's genes lie, per single-cell cohort."""
     rows = select(
-        inputs.effects, question="cell_source", endpoint=SHARE, contrast="",
+        inputs.effect_rows, question="cell_source", endpoint=SHARE, contrast="",
         signature=list(genes),
     )  # fmt: skip
     rows = rows[rows["estimate"].notna()]
@@ -199,7 +205,8 @@ def _curves(inputs: ReportInputs) -> list[dict[str, Any]]:
             events = steps.groupby("endpoint")["events"].sum().sort_index(kind="stable")
             endpoint = str(events.idxmax())
             drawings.append(
-                figures.kaplan_meier(
+                Sketch(
+                    figures.kaplan_meier,
                     select(own, endpoint=endpoint),
                     name=f"outcome/{wording.slug(signature.name)}/{wording.slug(cohort)}",
                     signature=signature.title,
@@ -216,7 +223,7 @@ def _curves(inputs: ReportInputs) -> list[dict[str, Any]]:
 def response(inputs: ReportInputs) -> dict[str, Any] | None:
     """Build the section on response to treatment; None where no cohort has one."""
     questions = ["response", "response_change", "panel_1998"]
-    rows = select(inputs.effects, question=questions)
+    rows = select(inputs.effect_rows, question=questions)
     rows = rows[rows["method"].isin([inputs.method, "expression", "gene", ""])]
     if rows.empty:
         return None
@@ -249,7 +256,8 @@ def response(inputs: ReportInputs) -> dict[str, Any] | None:
         blocks.append(
             {
                 "title": words[question],
-                "forest": figures.forest(
+                "forest": Sketch(
+                    figures.forest,
                     drawn,
                     name=f"response/{question}",
                     title=words[question],
@@ -279,8 +287,8 @@ def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
     out = []
     titles = {sig.name: sig.title for sig in inputs.signatures.values()}
     for cohort in inputs.cohorts:
-        rows = select(inputs.effects, cohort=cohort, question=["cell_source"], contrast="")
-        others = select(inputs.effects, cohort=cohort, question=["cell_her2", "cell_coupling"])
+        rows = select(inputs.effect_rows, cohort=cohort, question="cell_source", contrast="")
+        others = select(inputs.effect_rows, cohort=cohort, question=["cell_her2", "cell_coupling"])
         if rows.empty and others.empty:
             continue
         drawings = []
@@ -295,7 +303,8 @@ def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
             if not wanted or own.empty:
                 continue
             drawings.append(
-                figures.cell_sources(
+                Sketch(
+                    figures.cell_sources,
                     own.rename(columns={"stratum": "label"})[
                         ["label", "estimate", "low", "high", "n"]
                     ],

@@ -26,6 +26,7 @@ from cytostrat.report import (
     wording,
 )
 from cytostrat.report.facts import ReportInputs
+from cytostrat.report.figures import Drawing, Sketch, drawn
 
 DEFAULT_TITLE = "IL1, interferon and IL-2 signatures by HER2 status"
 
@@ -46,7 +47,7 @@ class Report:
     figures: Mapping[str, bytes] = field(repr=False)
 
 
-def build_report(inputs: ReportInputs) -> Report:
+def build_report(inputs: ReportInputs, *, processes: int = 1) -> Report:
     """Build the report of a run.
 
     Parameters
@@ -54,31 +55,49 @@ def build_report(inputs: ReportInputs) -> Report:
     inputs
         All tables and facts; see `cytostrat.report.facts.ReportInputs`. Verdicts, pooled rows,
         survival, response and cells may be absent, and so may any single signature.
+    processes
+        How many processes draw figures.
 
     Returns
     -------
     Report
-        The same inputs give the same bytes.
+        The same inputs give the same bytes, whatever the processes.
     """
     context = _context(inputs)
-    drawings = {drawing.name: drawing for drawing in _drawings(context)}
-    files = {
-        name: content for drawing in drawings.values() for name, content in drawing.files.items()
-    }
-    return Report(html=_render(context), figures=dict(sorted(files.items())))
+    sketches = _sketches(context)
+    drawings = drawn(sketches, processes=processes)
+    files = {name: content for one in drawings if one for name, content in one.files.items()}
+    finished = dict(zip(map(id, sketches), drawings, strict=True))
+    return Report(
+        html=_render(_with_drawings(context, finished)), figures=dict(sorted(files.items()))
+    )
 
 
-def _drawings(value: Any) -> list[Any]:
+def _sketches(value: Any) -> list[Sketch]:
     """Collect every figure of a context."""
-    from cytostrat.report.figures import Drawing
-
-    if isinstance(value, Drawing):
+    if isinstance(value, Sketch):
         return [value]
     if isinstance(value, Mapping):
-        return [found for item in value.values() for found in _drawings(item)]
+        value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [found for item in value for found in _drawings(item)]
+        return [found for item in value for found in _sketches(item)]
     return []
+
+
+def _with_drawings(value: Any, finished: Mapping[int, Drawing | None]) -> Any:
+    """Return a context with its figures drawn; one that had nothing to show leaves its list."""
+    if isinstance(value, Sketch):
+        return finished[id(value)]
+    if isinstance(value, Mapping):
+        return {key: _with_drawings(item, finished) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        kept = [
+            (item, _with_drawings(item, finished))
+            for item in value
+            if not (isinstance(item, Sketch) and finished[id(item)] is None)
+        ]
+        return type(value)(done for _, done in kept)
+    return value
 
 
 def _context(inputs: ReportInputs) -> dict[str, Any]:

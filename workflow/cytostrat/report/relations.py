@@ -10,6 +10,7 @@ import pandas as pd
 
 from cytostrat.report import facts, figures, wording
 from cytostrat.report.facts import ReportInputs
+from cytostrat.report.figures import Sketch
 
 FEWEST = 10
 
@@ -35,7 +36,7 @@ def _shown(inputs: ReportInputs) -> list[Any]:
     return [s for s in inputs.signatures.values() if s.role in ("primary", "comparator")]
 
 
-def method_agreement(inputs: ReportInputs) -> figures.Drawing | None:
+def method_agreement(inputs: ReportInputs) -> Sketch | None:
     """Draw the lowest rank correlation over cohorts between the primary and each other method."""
     found: dict[tuple[str, str], float] = {}
     for scores in inputs.scores.values():
@@ -45,8 +46,8 @@ def method_agreement(inputs: ReportInputs) -> figures.Drawing | None:
             wide = own.pivot(index="sample", columns="method", values="score")
             if inputs.method not in wide or len(wide) < FEWEST:
                 continue
-            for method in wide.columns.drop(inputs.method):
-                value = wide[inputs.method].corr(wide[method], method="spearman")
+            rho = wide.corr(method="spearman")[inputs.method].drop(inputs.method)
+            for method, value in rho.items():
                 key = (signature.title, str(method))
                 if np.isfinite(value):
                     found[key] = min(value, found.get(key, 1.0))
@@ -54,7 +55,8 @@ def method_agreement(inputs: ReportInputs) -> figures.Drawing | None:
         return None
     matrix = pd.Series(found).unstack()
     matrix = matrix.reindex(index=[s.title for s in inputs.primary() if s.title in matrix.index])
-    return figures.heatmap(
+    return Sketch(
+        figures.heatmap,
         matrix,
         name="relations/method_agreement",
         title=f"Rank correlation between {inputs.method} and the other methods",
@@ -66,7 +68,7 @@ def method_agreement(inputs: ReportInputs) -> figures.Drawing | None:
     )
 
 
-def overlap(inputs: ReportInputs) -> figures.Drawing | None:
+def overlap(inputs: ReportInputs) -> Sketch | None:
     """Draw the share of genes that two signatures have in common (Jaccard)."""
     shown = _shown(inputs)
     if len(shown) < 2:
@@ -78,7 +80,8 @@ def overlap(inputs: ReportInputs) -> figures.Drawing | None:
             for a, x in sets.items()
         }
     )
-    return figures.heatmap(
+    return Sketch(
+        figures.heatmap,
         matrix,
         name="relations/overlap",
         title="Genes that signatures have in common",
@@ -92,7 +95,7 @@ def overlap(inputs: ReportInputs) -> figures.Drawing | None:
 
 def correlation(
     inputs: ReportInputs, z_scores: Mapping[str, pd.DataFrame], status: str
-) -> figures.Drawing | None:
+) -> Sketch | None:
     """Draw rank correlations of signatures within one HER2 group, averaged over cohorts.
 
     Correlations are averaged as Fisher's z with weight n - 3.
@@ -124,7 +127,8 @@ def correlation(
     mean = pd.DataFrame(values, index=mean.index, columns=mean.columns)
     if mean.isna().all(axis=None):
         return None
-    return figures.heatmap(
+    return Sketch(
+        figures.heatmap,
         mean.rename(index=titles, columns=titles),
         name=f"relations/correlation_her2_{status}",
         title=f"Correlation of signatures in HER2-{status} tumours",
@@ -135,7 +139,7 @@ def correlation(
     )
 
 
-def running(inputs: ReportInputs) -> list[figures.Drawing]:
+def running(inputs: ReportInputs) -> list[Sketch]:
     """Draw the running enrichment sums of the primary signatures in each cohort."""
     if inputs.running.empty:
         return []
@@ -145,7 +149,8 @@ def running(inputs: ReportInputs) -> list[figures.Drawing]:
         lines = facts.select(inputs.running, cohort=cohort, signature=list(titles))
         if len(lines):
             out.append(
-                figures.running_sums(
+                Sketch(
+                    figures.running_sums,
                     lines,
                     name=f"relations/running_{wording.slug(cohort)}",
                     cohort=cohort,
@@ -197,12 +202,12 @@ def by_method(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
         "scale": "adjusted_g",
         "adjustment": inputs.adjustment,
     }
-    rows = facts.main_rows(inputs.pooled, **where)
+    rows = facts.main_rows(inputs.pooled_rows, **where)
     out = []
     for method in inputs.config.get("methods") or []:
         found = facts.first(facts.pooled_models(facts.select(rows, method=method)))
         if found is None:
-            single = facts.main_rows(inputs.effects, method=method, **where)
+            single = facts.main_rows(inputs.effect_rows, method=method, **where)
             found = facts.first(single) if len(single) == 1 else None
         if found is not None:
             out.append({"method": method, "row": found})
@@ -219,7 +224,7 @@ def variants(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
         Effects, or None, per cohort), the primary choices first.
     """
     rows = facts.select(
-        inputs.effects, question="her2", signature=signature, method=inputs.method,
+        inputs.effect_rows, question="her2", signature=signature, method=inputs.method,
         scale=["hedges_g", "adjusted_g"],
     )  # fmt: skip
     keys = ["stratum", "her2_rule", "gene_filter", "adjustment"]

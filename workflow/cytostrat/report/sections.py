@@ -11,6 +11,7 @@ import pandas as pd
 
 from cytostrat.report import facts, figures, palette, relations, wording
 from cytostrat.report.facts import ReportInputs, select
+from cytostrat.report.figures import Sketch
 from cytostrat.stats.controls import GOOD_FROM, PASS_ABOVE
 
 AMPLICON_FREE = "without amplicon core"
@@ -214,11 +215,12 @@ def signature_entry(
         if not frame["her2"].isin(["positive", "negative"]).any():
             continue
         cells = facts.main_rows(
-            inputs.effects, question="er_her2_cells", cohort=cohort, signature=name,
+            inputs.effect_rows, question="er_her2_cells", cohort=cohort, signature=name,
             method=inputs.method, scale="mean_z",
         )  # fmt: skip
         drawings.append(
-            figures.distribution(
+            Sketch(
+                figures.distribution,
                 frame,
                 cells=cells,
                 name=f"signatures/{wording.slug(name)}/{wording.slug(cohort)}",
@@ -301,9 +303,9 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
         crude = facts.her2_effect(inputs, name, cohort, adjusted=False)
         adjusted = facts.her2_effect(inputs, name, cohort, adjusted=True)
         free = facts.first(
-            select(inputs.effects, question="her2", cohort=cohort, signature=name, stratum="all",
-                   method=inputs.method, her2_rule="primary", gene_filter=AMPLICON_FREE,
-                   scale="adjusted_g", adjustment=inputs.adjustment)
+            select(inputs.effect_rows, question="her2", cohort=cohort, signature=name,
+                   stratum="all", method=inputs.method, her2_rule="primary",
+                   gene_filter=AMPLICON_FREE, scale="adjusted_g", adjustment=inputs.adjustment)
         )  # fmt: skip
         if crude is None and adjusted is None:
             continue
@@ -380,7 +382,7 @@ def coverage_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: order.get(row["cohort"], len(order)))
 
 
-def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
+def her2_forest(inputs: ReportInputs, name: str) -> Sketch | None:
     """Draw the HER2 contrast of one signature over cohorts: crude, adjusted and pooled."""
     rows = []
     groups = (
@@ -394,7 +396,8 @@ def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
                 continue
             rows.append(_forest_row(row, heading, cohort, _n(row), hollow=hollow))
         pooled = facts.main_rows(
-            inputs.pooled, question="her2", signature=name, stratum="all", method=inputs.method,
+            inputs.pooled_rows, question="her2", signature=name, stratum="all",
+            method=inputs.method,
             scale="adjusted_g" if adjusted else "hedges_g",
             adjustment=inputs.adjustment if adjusted else "none",
         )  # fmt: skip
@@ -407,7 +410,8 @@ def her2_forest(inputs: ReportInputs, name: str) -> figures.Drawing | None:
     if not any(wording.finite(row["estimate"]) for row in rows):
         return None
     title = inputs.signatures[name].title
-    return figures.forest(
+    return Sketch(
+        figures.forest,
         rows,
         name=f"signatures/{wording.slug(name)}/forest",
         title=f"{title}: HER2-positive minus HER2-negative in each cohort",
@@ -510,7 +514,7 @@ def her2_evidence(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
 def controls(inputs: ReportInputs) -> list[dict[str, Any]]:
     """List the positive controls with their verdict."""
     out = []
-    rows = select(inputs.effects, question="control", scale="auc", cohort=inputs.cohorts)
+    rows = select(inputs.effect_rows, question="control", scale="auc", cohort=inputs.cohorts)
     order = rows["cohort"].map({name: i for i, name in enumerate(inputs.cohorts)})
     for _, row in rows.loc[order.sort_values(kind="stable").index].iterrows():
         low = row["low"]
@@ -648,7 +652,7 @@ def best_effect(inputs: ReportInputs, name: str) -> tuple[str, pd.Series | None,
 def cell_means(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
     """List the mean score of the four ER x HER2 groups, averaged over cohorts by size."""
     rows = facts.main_rows(
-        inputs.effects, question="er_her2_cells", signature=name, method=inputs.method,
+        inputs.effect_rows, question="er_her2_cells", signature=name, method=inputs.method,
         scale="mean_z",
     )  # fmt: skip
     rows = rows[rows["estimate"].notna() & rows["n"].notna()]
