@@ -8,6 +8,7 @@ holds: means and intervals are read from Effects and Pooled.
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import multiprocessing
 import re
@@ -136,21 +137,26 @@ def _style() -> Iterator[None]:
 
 
 def _inline(svg: str, name: str, title: str) -> str:
-    """Turn a stand-alone SVG into markup for the page."""
+    """Turn a stand-alone SVG into markup for the page: small, and safe beside other figures."""
     body = svg[svg.index("<svg") :]
     # The style of a figure inside a page would be a style of the whole page.
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
+    body = re.sub(r"(?<= d=\")[ML][^\"CQ]*(?=\")", _steps, body)
     # A hundredth of a point is finer than any screen.
     body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
     body = re.sub(r"data:image/png;base64,([^\"]+)", _slimmer, body)
-    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
-    prefix = wording.slug(name.replace("/", "-"))
+    # The page names the font and knows that no turn is none.
+    body = body.replace("font-family: 'DejaVu Sans'; ", "")
+    body = re.sub(r" transform=\"rotate\(-0 [^\"]*\"", "", body)
+    used = dict.fromkeys(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
+    prefix = hashlib.sha256(name.encode()).hexdigest()[:8]
+    short = {old: f"g{prefix}-{number}" for number, old in enumerate(used)}
     body = re.sub(
         r"\sid=\"([^\"]+)\"",
-        lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "",
+        lambda found: f' id="{short[found[1]]}"' if found[1] in short else "",
         body,
     )
-    body = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{prefix}-", body)
+    body = re.sub(r"(url\(#|href=\"#)([^)\"]+)", lambda found: found[1] + short[found[2]], body)
     for hex_colour, variable in (
         (palette.INK, "--ink"),
         (palette.MUTED, "--muted"),
@@ -164,7 +170,41 @@ def _inline(svg: str, name: str, title: str) -> str:
     body = body.replace(
         "<svg ", f'<svg role="img" aria-label="{escape(wording.visible(title))}" ', 1
     )
-    return re.sub(r">\s+<", "><", body).strip()
+    body = re.sub(
+        r"(?<=style=\")[^\"]+", lambda style: style[0].replace(": ", ":").replace("; ", ";"), body
+    )
+    body = re.sub(r"<path d=\"[^\"]*\" style=\"fill:none\"/>", "", body)
+    body = re.sub(r">\s+<", "><", body).strip()
+    # A group without attributes groups nothing; the innermost go first.
+    while (slimmer := re.sub(r"<g>((?:(?!</?g\b).)*)</g>", r"\1", body)) != body:
+        body = slimmer
+    return body
+
+
+def _steps(path: re.Match[str]) -> str:
+    """Return a path of straight lines as steps in tenths of a point, without adding up errors."""
+    out, x, y = [], 0, 0
+    for command, px, py in re.findall(r"([MLz])(?: (\S+) (\S+))?", path[0]):
+        if command == "z":
+            out.append("z")
+            continue
+        nx, ny = round(float(px) * 10), round(float(py) * 10)
+        if command == "M":
+            out.append(f"M{_tenths(nx)} {_tenths(ny)}")
+        elif nx == x:
+            out.append(f"v{_tenths(ny - y)}")
+        elif ny == y:
+            out.append(f"h{_tenths(nx - x)}")
+        else:
+            across, down = _tenths(nx - x), _tenths(ny - y)
+            out.append(f"l{across}{'' if down.startswith('-') else ' '}{down}")
+        x, y = nx, ny
+    return "".join(out)
+
+
+def _tenths(value: int) -> str:
+    text = f"{value / 10:.1f}".removesuffix(".0")
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
 def _slimmer(picture: re.Match[str]) -> str:
@@ -669,7 +709,7 @@ def running_sums(
                 color=palette.COHORTS[index % len(palette.COHORTS)],
                 ls=("-", "--")[index // 4 % 2],
             )  # fmt: skip
-        axes.set_xlabel("genes, from higher in HER2-positive to higher in HER2-negative")
+        axes.set_xlabel("rank of the gene, higher in HER2+ first")
         axes.set_ylabel("running sum")
         axes.set_title(wording.visible(cohort), loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7.5)

@@ -83,26 +83,22 @@
   for (const id of links.keys()) seen.observe(document.getElementById(id));
 
   // ---- tables ---------------------------------------------------------------------------
-  // Records keep their own text, so that a download holds exactly what the file holds.
-  const parse = (text) => {
-    const records = [];
-    let fields = [], field = "", quoted = false, start = 0;
-    for (let i = 0; i < text.length; i++) {
-      const c = text[i];
-      if (quoted) {
-        if (c === '"' && text[i + 1] === '"') { field += '"'; i++; }
-        else if (c === '"') quoted = false;
-        else field += c;
-      } else if (c === '"' && field === "") quoted = true;
-      else if (c === "\t") { fields.push(field); field = ""; }
-      else if (c === "\n") {
-        fields.push(field);
-        records.push({ fields, text: text.slice(start, i + 1) });
-        fields = []; field = ""; start = i + 1;
-      } else field += c;
-    }
-    return records;
+  // A table comes column by column: as the text of its cells, or as values and a character a row.
+  const CODES = 91, CODES_ON = 0xa1;
+  const place = (c) => (c >= CODES_ON ? c - CODES_ON + CODES : c > 0x5c ? c - 0x24 : c - 0x23);
+  const cells = (column, rows) => {
+    if (!rows) return [];
+    if (column.text !== undefined) return column.text.split("\n");
+    return Array.from(column.codes, (c) => column.values[place(c.codePointAt(0))]);
   };
+  // A file that a spreadsheet opens must not make it compute: a text that begins like a formula
+  // gets an apostrophe before it. Numbers, with their sign, stay as they are.
+  const written = (text) => {
+    const safe = /^[=+@\-\t\r]/.test(text) && Number.isNaN(Number(text)) ? "'" + text : text;
+    return /[\t\n\r"]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  const tsv = (records) => records.map((fields) => fields.map(written).join("\t") + "\n").join("");
+  const TSV = "text/tab-separated-values";
 
   // Returns a test for one cell, null for no filter, undefined for one that can't be read.
   const condition = (text, number) => {
@@ -135,10 +131,12 @@
   const build = async (box) => {
     const name = box.dataset.table;
     const columns = JSON.parse(box.querySelector(".columns").textContent);
-    const whole = await unpack(box.querySelector(".payload"));
+    const packed = JSON.parse(await unpack(box.querySelector(".payload")));
     const known = (await meta()).signatures;
-    const [head, ...records] = parse(whole);
-    const order = columns.map((c) => head.fields.indexOf(c.name));
+    const head = packed.columns.map((c) => c.name);
+    const read = packed.columns.map((c) => cells(c, packed.rows));
+    const order = columns.map((c) => head.indexOf(c.name));
+    const records = Array.from({ length: packed.rows }, (_, i) => read.map((column) => column[i]));
     let sort = { column: -1, down: false }, page = 0, everything = false, shown = records;
     const filters = columns.map(() => "");
     let search = "";
@@ -153,13 +151,13 @@
       const tests = filters.map((text, i) => condition(text, columns[i].number));
       const all = search.toLowerCase();
       shown = records.filter((record) =>
-        tests.every((test, i) => !test || test(record.fields[order[i]])) &&
-        (!all || record.fields.some((v) => v.toLowerCase().includes(all))));
+        tests.every((test, i) => !test || test(record[order[i]])) &&
+        (!all || record.some((v) => v.toLowerCase().includes(all))));
       if (sort.column >= 0) {
         const at = order[sort.column], number = columns[sort.column].number, sign = sort.down ? -1 : 1;
         // An empty field is "not estimated": it stands last whichever way is up.
         shown = shown.slice().sort((a, b) => {
-          const [x, y] = [a.fields[at], b.fields[at]];
+          const [x, y] = [a[at], b[at]];
           if (x === "" || y === "") return (x === "") - (y === "");
           return sign * (number ? Number(x) - Number(y) : x.localeCompare(y, "en", { numeric: true }));
         });
@@ -207,7 +205,7 @@
       const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
       page = Math.min(Math.max(page, 0), last);
       body.replaceChildren(...shown.slice(page * PAGE, (page + 1) * PAGE).map((record) =>
-        make("tr", {}, ...visibleColumns.map((i) => cell(columns[i], record.fields[order[i]])))));
+        make("tr", {}, ...visibleColumns.map((i) => cell(columns[i], record[order[i]])))));
       count.textContent = shown.length === records.length
         ? `${grouped(records.length)} rows`
         : `${grouped(shown.length)} of ${grouped(records.length)} rows`;
@@ -220,8 +218,8 @@
     box.querySelector(".mount").replaceChildren(
       make("div", { class: "tools" }, find, count, step("Previous page", -1), where, step("Next page", 1),
         make("label", {}, more, " all columns"),
-        make("button", { type: "button", class: "visible-rows", on: { click: () => save(head.text + shown.map((r) => r.text).join(""), file.replace(/\.tsv$/, ".filtered.tsv"), "text/tab-separated-values") } }, "Download these rows"),
-        make("button", { type: "button", class: "all-rows", on: { click: () => save(whole, file, "text/tab-separated-values") } }, "Download whole table")),
+        make("button", { type: "button", class: "visible-rows", on: { click: () => save(tsv([head, ...shown]), file.replace(/\.tsv$/, ".filtered.tsv"), TSV) } }, "Download these rows"),
+        make("button", { type: "button", class: "all-rows", on: { click: () => save(tsv([head, ...records]), file, TSV) } }, "Download whole table")),
       make("div", { class: "grid", tabindex: "0", role: "group", "aria-label": `Rows of ${name}` }, table));
     draw();
     box.dataset.ready = "true";
@@ -233,8 +231,8 @@
   }
 
   // ---- explore --------------------------------------------------------------------------
-  const place = document.getElementById("explore-plot");
-  if (!place) return;
+  const canvas = document.getElementById("explore-plot");
+  if (!canvas) return;
   const status = document.getElementById("explore-status");
   const choice = (name) => document.getElementById(`explore-${name}`);
 
@@ -341,28 +339,27 @@
       background_fill_color: paper, border_line_color: null, label_text_color: ink, title_text_color: ink, label_text_font: font, title_text_font: font,
       label_text_font_size: "11px", title_text_font_size: "11px", title_text_font_style: "normal" }), "below");
     if (view) view.remove?.();
-    place.replaceChildren();
-    view = await P.show(figure, place);
+    canvas.replaceChildren();
+    view = await P.show(figure, canvas);
     const both = values(all, cohort, kx) && values(all, cohort, ky) && keep.length > 2;
     const rho = both ? spearman(keep.map((i) => x.v[i]), keep.map((i) => y.v[i])) : NaN;
     status.textContent = `${grouped(keep.length)} of ${grouped(cohort.samples.length)} samples` +
       (Number.isFinite(rho) ? `; Spearman \u03c1 = ${rho.toFixed(2).replace("-", "\u2212")}, not adjusted, no test` : "");
     current = { cohort, keep, x, y, kx, ky, kc, groupOf };
-    place.dataset.drawn = [cohort.name, kx, ky, kc].join(" ");
+    canvas.dataset.drawn = [cohort.name, kx, ky, kc].join(" ");
   };
   const stem = () => `${current.cohort.simulated ? "SIMULATED_" : ""}${current.cohort.name}_${current.kx}_${current.ky}`.replace(/[^\w.-]+/g, "-");
   const picture = async (type) => {
-    const canvas = view.export(type);
-    save(await canvas.to_blob(), `${stem()}.${type}`);
+    const layer = view.export(type);
+    save(await layer.to_blob(), `${stem()}.${type}`);
   };
   choice("svg").addEventListener("click", () => picture("svg"));
   choice("png").addEventListener("click", () => picture("png"));
   choice("tsv").addEventListener("click", () => {
     const { cohort, keep, x, y, kx, ky, kc, groupOf } = current;
-    const quote = (t) => (/[\t\n"]/.test(t) ? `"${t.replaceAll('"', '""')}"` : t);
     const g = (info, key, i) => (info.ticks ? info.ticks[cohort.groups[key].codes[i]] : Number(info.v[i].toPrecision(6)).toString());
-    const lines = keep.map((i) => [cohort.samples[i], g(x, kx, i), g(y, ky, i), groupOf(i)].map(quote).join("\t"));
-    save([["sample", kx, ky, kc || "group"].map(quote).join("\t"), ...lines, ""].join("\n"), `${stem()}.tsv`, "text/tab-separated-values");
+    const lines = keep.map((i) => [cohort.samples[i], g(x, kx, i), g(y, ky, i), groupOf(i)]);
+    save(tsv([["sample", kx, ky, kc || "group"], ...lines]), `${stem()}.tsv`, TSV);
   });
   const begin = once(async () => {
     try {
@@ -380,5 +377,5 @@
       self.disconnect();
       begin();
     }
-  }, { rootMargin: "400px" }).observe(place);
+  }, { rootMargin: "400px" }).observe(canvas);
 })();
