@@ -46,5 +46,18 @@ rule all:
         "<results>/provenance.json",
 
 
+onstart:
+    FOLLOWER.start(
+        logger,
+        planned=planned_jobs(workflow.dag),
+        up_to_date=jobs_up_to_date(workflow.dag),
+        quietness=Quietness.PROGRESS,
+    )
+
+
 onsuccess:
-    print(f"The report is at {workflow.pathvars.apply('<results>/report.html')}")
+    print(summary())
+
+
+onerror:
+    print(summary())

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 WORKFLOW = Path(HOME) / "workflow"
 RESOURCES = Path(HOME) / "resources"
@@ -15,7 +17,7 @@ from cytostrat.cohortfile import is_url
 from cytostrat.configfile import load_run, remote_place
 from cytostrat.digest import digest
 from cytostrat.errors import CytostratError
-from cytostrat.runlog import import_from
+from cytostrat.runlog import Follower, cohort_warnings, import_from
 
 # A rule's script imports the package of this checkout, installed or not.
 import_from(WORKFLOW)
@@ -51,6 +53,7 @@ SURVIVAL = {
 }
 CELL_JOBS = RUN.config["cells"]["jobs"]
 SHIPPED_SETS = sorted(map(str, RESOURCES.glob("signatures/*.gmt")))
+FOLLOWER = Follower()
 
 
 wildcard_constraints:
@@ -104,4 +107,23 @@ def earlier_patients(wildcards):
     return expand(
         "<results>/harmonised/{cohort}.patients.tsv",
         cohort=RUN.earlier(wildcards.cohort),
+    )
+
+
+def planned_jobs(dag):
+    """Jobs of this run by rule."""
+    return {rule: count for rule, count in dag.stats()[1].items() if rule != "total"}
+
+
+def jobs_up_to_date(dag):
+    """How many jobs need not run."""
+    return sum(1 for job in dag.jobs) - len(list(dag.needrun_jobs()))
+
+
+def summary():
+    """What ran, what did not and why, warnings by cohort, where the report is."""
+    place = workflow.pathvars.apply
+    files = {name: place(f"<results>/cohorts/{name}.h5ad") for name in COHORTS}
+    return FOLLOWER.summary(
+        warnings=cohort_warnings(files), report=place("<results>/report.html")
     )
