@@ -5,8 +5,9 @@ A picture, not a measurement: distances between groups in it mean little.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,8 @@ def umap(
 
     Counts per 10,000 are logged, the `n_genes` most variable genes reduced to `n_components`
     principal components, and these laid out by UMAP (doi:10.21105/joss.00861) from exact
-    nearest neighbours, so that `seed` alone decides.
+    nearest neighbours, so that `seed` alone decides. In one thread, however many cores there
+    are: scanpy's compiled sums take a part per thread, and their last digits with it.
 
     Parameters
     ----------
@@ -124,7 +126,7 @@ def umap(
     import scanpy
     from sklearn.neighbors import KNeighborsTransformer
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _one_thread():
         # scanpy warns of its own deprecations
         warnings.simplefilter("ignore")
         cells = anndata.AnnData(take(counts, rows).astype(np.float32))
@@ -146,3 +148,18 @@ def umap(
         )
         scanpy.tl.umap(cells, random_state=seed)
     return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep BLAS, OpenMP and numba to one thread inside."""
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        numba.set_num_threads(before)
