@@ -19,6 +19,9 @@ rule claims:
         ),
     log:
         "<logs>/claims.log",
+    benchmark:
+        "<benchmarks>/claims.tsv"
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,

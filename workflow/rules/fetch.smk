@@ -7,9 +7,12 @@ rule fetch:
         "<results>/fetched/{remote}",
     log:
         "<logs>/fetch/{remote}.log",
+    benchmark:
+        "<benchmarks>/fetch/{remote}.tsv"
     # the script knows which failures may pass and tries those again; a 404 fails once
     retries: 0
     localrule: True
+    threads: 1
     resources:
         mem_mb=500,
         runtime=240,

@@ -14,6 +14,7 @@ rule harmonise:
         "<logs>/harmonise/{cohort}.log",
     benchmark:
         "<benchmarks>/harmonise/{cohort}.tsv"
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=30,

@@ -31,6 +31,7 @@ rule meta:
         "<logs>/meta.log",
     benchmark:
         "<benchmarks>/meta.tsv"
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=20,

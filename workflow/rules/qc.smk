@@ -18,6 +18,7 @@ rule qc:
         "<benchmarks>/qc/{cohort}.tsv"
     wildcard_constraints:
         cohort=one_of(BULK),
+    threads: 1
     resources:
         mem_mb=3000,
         runtime=20,
@@ -47,6 +48,9 @@ rule quality:
         ),
     log:
         "<logs>/quality.log",
+    benchmark:
+        "<benchmarks>/quality.tsv"
+    threads: 1
     resources:
         mem_mb=500,
         runtime=5,

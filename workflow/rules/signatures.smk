@@ -13,6 +13,9 @@ rule signatures:
         sets="<results>/signatures/signatures.gmt",
     log:
         "<logs>/signatures.log",
+    benchmark:
+        "<benchmarks>/signatures.tsv"
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=5,

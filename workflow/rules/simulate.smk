@@ -17,6 +17,7 @@ for cohort in SIMULATED:
             f"<logs>/simulate/{cohort}.log",
         benchmark:
             f"<benchmarks>/simulate/{cohort}.tsv"
+        threads: 1
         resources:
             mem_mb=2000,
             runtime=10,
