@@ -410,7 +410,7 @@ def example(
         "config": {"title": "Example run", "methods": ["ssgsea"],
                    "contrast": {"adjustment": ["er", "age"]}},
         "versions": {"cytostrat": "0.1.0", "pandas": "2.3.3"},
-        "commands": ["make"],
+        "config_file": "config/config.yaml",
     }  # fmt: skip
     if claims:
         values |= {

@@ -526,3 +526,30 @@ def test_an_il1_statement_needs_both_surrogates():
     assert "disagree in sign, so no IL1 statement is made" in said["IL1_SURROGATE_A"]
     assert said["IL1_SURROGATE_A"] == said["IL1_SURROGATE_B"]
     assert said["IFN_I"] == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("config/config.yaml", "config/config.yaml"),
+        ("../../home/somebody/my run/own.yaml", "own.yaml"),
+        ("/home/somebody/own run.yaml", "'own run.yaml'"),
+    ],
+)
+def test_how_to_rerun_names_the_config_and_nobody_s_folder(given, named):
+    inputs = replace(report("one cohort")[0], config_file=given)
+    lines = methods.commands(inputs)
+    assert lines[0] == f"make CONFIG={named}"
+    assert lines[-1].endswith(f" --configfile {named}")
+    files = {"alpha": {"expression": {"source": "${CYTOSTRAT_DATA}/a.tsv"}}}
+    assert methods.commands(replace(inputs, cohort_files=files))[0].startswith("export CYTOSTRAT_D")
+
+
+def test_the_short_answer_counts_every_claim_once():
+    inputs, made = claims_report()
+    short = verdicts.context(inputs)["short"]
+    assert short == (
+        "Of 3 statements of the documents these data decide 1 (1 inconsistent), leave 1 open, and "
+        "cannot test 1."
+    )
+    assert short in Page(made.html).text

@@ -78,6 +78,7 @@ rule report:
         runtime=30,
     params:
         config=RUN.config,
+        config_file=os.path.relpath(CONFIG_FILE, HOME),
         cohort_files=RUN.cohort_files,
         tables=TABLES,
         figures=FIGURES,

@@ -21,6 +21,7 @@ with logged(snakemake.log[0], what="report"):
         signatures=(signatures := read_signatures(paths.signatures)),
         **knowledge.read_documents(paths.therapies, paths.claims, signatures=signatures),
         config=params.config,
+        config_file=params.config_file,
         cohort_files=params.cohort_files,
         versions=provenance.versions(),
     )

@@ -91,8 +91,8 @@ class ReportInputs:
         Cohort to its parsed cohort file, shown with the config.
     versions
         Software name to version.
-    commands
-        How to make the report again, one shell line each.
+    config_file
+        The run's configuration file, relative to the project's folder.
     curves
         Kaplan-Meier curves of all cohorts, as `cytostrat.survival.km_curves` returns them.
     running
@@ -119,7 +119,7 @@ class ReportInputs:
     config: Mapping[str, Any] = field(default_factory=dict)
     cohort_files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    commands: Sequence[str] = ()
+    config_file: str = ""
     curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     running: pd.DataFrame = field(default_factory=pd.DataFrame)
     gene_effects: Mapping[str, pd.DataFrame] = field(default_factory=dict)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
@@ -39,7 +41,7 @@ def context(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> dict[
         ],
         "config": dump(inputs.config),
         "cohort_files": [(name, dump(content)) for name, content in inputs.cohort_files.items()],
-        "commands": list(inputs.commands),
+        "commands": commands(inputs),
         "questions": [
             (question, wording.QUESTIONS.get(question, ""))
             for question in sorted(set(inputs.effects["question"].astype(str)))
@@ -51,6 +53,27 @@ def context(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> dict[
         ],
         "nulls": nulls(inputs),
     }
+
+
+def commands(inputs: ReportInputs) -> list[str]:
+    """Return the shell lines that make the report again; none where the config has no file.
+
+    A configuration outside the project's folder is named without its folder, which is nobody
+    else's.
+    """
+    if not inputs.config_file:
+        return []
+    path = PurePosixPath(inputs.config_file)
+    name = shlex.quote(path.name if ".." in path.parts or path.is_absolute() else str(path))
+    lines = []
+    if "${CYTOSTRAT_DATA}" in dump(inputs.cohort_files):
+        lines.append("export CYTOSTRAT_DATA=FOLDER  # the one that holds the files listed above")
+    return [
+        *lines,
+        f"make CONFIG={name}",
+        "# or, in an environment installed from requirements.lock:",
+        f"snakemake --profile workflow/profiles/laptop --cores 2 --configfile {name}",
+    ]
 
 
 def dump(content: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``groups`` (heading, folded, lines), ``all`` (every line, in file order), ``rule``,
+        ``short`` (one sentence), ``groups`` (heading, folded, lines), ``all`` (every line, in file order), ``rule``,
         ``explained`` (verdict words that occur, with their meaning).
     """
     lines = [line for line in (_line(inputs, claim) for claim in _claims(inputs)) if line]
@@ -45,6 +45,7 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
         group = "Decided" if found & set(DECIDED) else "Not decided" if found - {UNTESTABLE} else ""
         sorted_lines[group].append(line)
     used = {word for line in lines for word in line["words"]}
+    counts = {group: len(found) for group, found in sorted_lines.items()}
     return {
         "groups": [
             {"title": title, "folded": folded, "lines": group}
@@ -55,10 +56,23 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
             )
             if group
         ],
+        "short": _short(sorted_lines["Decided"], counts) if lines else "",
         "all": lines,
         "rule": inputs.claims.get("rule") or {},
         "explained": [(word, EXPLAINED[word]) for word in EXPLAINED if word in used],
     }
+
+
+def _short(decided: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
+    """Write in one sentence how many statements were decided, and how."""
+    how = {word: sum(word in line["words"] for line in decided) for word in DECIDED}
+    ways = ", ".join(f"{n} {word}" for word, n in how.items() if n)
+    twice = "; one that rests on several estimates may count twice"
+    judged = wording.plural(sum(counts.values()), "statement")
+    text = f"Of {judged} of the documents these data decide {counts['Decided']}"
+    if ways:
+        text += f" ({ways}{twice if sum(how.values()) > counts['Decided'] else ''})"
+    return f"{text}, leave {counts['Not decided']} open, and cannot test {counts['']}."
 
 
 def of_therapy(lines: Sequence[Mapping[str, Any]], therapy: str) -> list[Mapping[str, Any]]:
