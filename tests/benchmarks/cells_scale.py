@@ -75,10 +75,8 @@ def doublets(path: str) -> int:
     """Quality control with scrublet on the first sample only."""
     with cells.open_cells(path) as file:
         n = int((file.obs["batch"] == file.obs["batch"].iloc[0]).sum())
-        quality = cells.check_cells(
-            file.counts[:n], file.genes, file.obs["batch"].astype(str)[:n], cohort="generated"
-        )
-        return len(quality.keep)
+        checked = cells.check_cells(file.counts[:n], file.genes, file.obs["batch"].astype(str)[:n])
+        return len(checked.cells)
 
 
 def profile(path: str) -> int:

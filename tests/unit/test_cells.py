@@ -599,7 +599,7 @@ def test_a_small_margin_leaves_a_cell_unlabelled_and_agreement_counts_it():
     assert both.share == 1
 
 
-def test_limits_are_per_sample_and_every_exclusion_is_counted_once():
+def test_limits_are_per_sample_and_every_exclusion_is_counted_once(tmp_path):
     rng = np.random.default_rng(0)
     names = [*(f"G{i}" for i in range(300)), "MT-CO1"]
     depth = np.where(np.arange(200) < 100, 1500, 6000)
@@ -610,12 +610,28 @@ def test_limits_are_per_sample_and_every_exclusion_is_counted_once():
     counts[2, 15:] = 0
     counts[2, :15] = 100
     samples = ["a"] * 100 + ["b"] * 100
-    found = cells.check_cells(
-        sparse.csr_matrix(counts), names, samples, cohort="x", min_counts=100, min_genes=20,
-        doublets=False,
-    )  # fmt: skip
-    assert found.cells["excluded"].tolist()[:3] == ["few counts", "mitochondrial", "few genes"]
+    looked_at = np.arange(200) != 150
+    checks = [
+        cells.check_cells(
+            sparse.csr_matrix(counts), names, samples, min_counts=100, min_genes=20,
+            doublets=False, among=looked_at & cells.samples_of_part(samples, part, 3),
+        )
+        for part in range(3)
+    ]  # fmt: skip
+    for number, check in enumerate(checks):
+        files = tmp_path / f"{number}.tsv.gz", tmp_path / f"{number}.tsv"
+        cells.write_check(check, *files)
+        checks[number] = cells.read_check(*files)
+    assert sorted(len(check.cells) for check in checks) == [0, 99, 100]
+    broken = pd.concat([check.cells["excluded"] for check in checks if len(check.cells)])
+    broken = broken.sort_index()
+    assert broken.tolist()[:3] == ["few counts", "mitochondrial", "few genes"]
+    found = cells.join_checks(checks, among=looked_at, cohort="x", doublets=False)
     assert found.keep.sum() >= 190
+    assert not found.keep[150]
+    for wrong in (checks[:1], [*checks, checks[0]]):
+        with pytest.raises(EstimationError, match="to be checked once each"):
+            cells.join_checks(wrong, among=looked_at, cohort="x")
     flow = found.flow
     assert flow["n_in"].tolist()[1:] == flow["n_out"].tolist()[:-1]
     assert flow["n_out"].iloc[-1] == found.keep.sum()
@@ -637,14 +653,15 @@ def test_a_cell_without_a_batch_belongs_to_its_patient():
 def test_small_samples_and_unmeasured_mitochondria_are_said_and_nothing_left_is_an_error():
     counts = sparse.csr_matrix(np.full((12, 30), 5.0, dtype=np.float32))
     names = [f"G{i}" for i in range(30)]
-    found = cells.check_cells(counts, names, ["s"] * 12, cohort="x", min_counts=10, min_genes=10)
-    assert found.keep.all()
+    found = cells.check_cells(counts, names, ["s"] * 12, min_counts=10, min_genes=10)
+    assert found.cells["excluded"].eq("").all()
     note = found.limits["note"].iloc[0]
     assert "12 cells: fixed limits only" in note
     assert "too few to seek doublets" in note
     assert np.isnan(cells.cell_metrics(counts, names)["mitochondrial"]).all()
+    none = cells.check_cells(counts, names, ["s"] * 12, min_counts=1000)
     with pytest.raises(EstimationError, match="no cell passes the quality rules"):
-        cells.check_cells(counts, names, ["s"] * 12, cohort="x", min_counts=1000)
+        cells.join_checks([none], among=np.ones(12, dtype=bool), cohort="x")
 
 
 def test_planted_doublets_are_found_and_few_others(planted):
@@ -658,12 +675,12 @@ def test_planted_doublets_are_found_and_few_others(planted):
     planted_ones = np.arange(counts.shape[0]) >= len(own)
     found = [
         cells.check_cells(
-            counts, GENES, ["s"] * counts.shape[0], cohort="x", min_counts=10, min_genes=10,
+            counts, GENES, ["s"] * counts.shape[0], min_counts=10, min_genes=10,
             n_mads=10, seed=0,
         )
         for _ in range(2)
     ]  # fmt: skip
-    np.testing.assert_array_equal(found[0].keep, found[1].keep)
+    pd.testing.assert_frame_equal(found[0].cells, found[1].cells)
     score = found[0].cells["doublet_score"].to_numpy()
     area = stats.mannwhitneyu(score[planted_ones], score[~planted_ones]).statistic
     assert area / (planted_ones.sum() * (~planted_ones).sum()) > 0.85
@@ -845,12 +862,10 @@ def test_marker_labels_agree_with_the_published_types(patient):
 
 def test_the_rules_leave_the_real_patient_nearly_whole(patient):
     cohort, _, _, _ = patient
-    found = cells.check_cells(
-        cohort.layers["counts"], list(cohort.var_names), cohort.obs["batch"], cohort="x"
-    )
+    found = cells.check_cells(cohort.layers["counts"], list(cohort.var_names), cohort.obs["batch"])
     excluded = found.cells["excluded"].value_counts()
     assert excluded["mitochondrial"] == 53
-    assert found.keep.mean() > 0.95
+    assert excluded[""] > 0.95 * len(found.cells)
     assert found.limits["max_mitochondrial"].iloc[0] == pytest.approx(0.0788, abs=1e-3)
     assert quality.MAD_SCALE == 1.4826
     assert profiles.METHODS == ("ucell", "aucell")

@@ -301,10 +301,8 @@ def single_cells(repository, pipeline, tmp_path_factory):
     )
     name, harmonised = cohort.name, pipeline.from_files(cohort, tmp_path_factory.mktemp("cells"))
     genes, patients = list(harmonised.var_names), list(harmonised.obs["patient"])
-    quality = cells.check_cells(
-        harmonised.layers["counts"], genes, patients, cohort=name, doublets=False
-    )
-    sound = harmonised[quality.keep]
+    checked = cells.check_cells(harmonised.layers["counts"], genes, patients, doublets=False)
+    sound = harmonised[checked.cells["excluded"].eq("").to_numpy()]
     patients = list(sound.obs["patient"])
     celltypes = cells.read_celltypes(repository / "resources/celltypes.tsv")
     types = list(cells.map_labels(sound.obs[["cell_type"]], celltypes)[0]["cell_type"])

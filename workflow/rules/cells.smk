@@ -3,11 +3,44 @@
 #         Scores and Coverage of the sums, Effects rows with the patient as the unit, a picture
 
 
+rule cells_check:
+    input:
+        cohort="<results>/harmonised/{cohort}.h5ad",
+        earlier=earlier_patients,
+    output:
+        cells=temp("<results>/cells/{cohort}.check.{part}.tsv.gz"),
+        limits=temp("<results>/cells/{cohort}.limits.{part}.tsv"),
+    log:
+        "<logs>/cells_check/{cohort}.{part}.log",
+    benchmark:
+        "<benchmarks>/cells_check/{cohort}.{part}.tsv"
+    wildcard_constraints:
+        cohort=one_of(CELLS),
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=lookup(dpath="{cohort}", within=COHORTS),
+        rules=RUN.config["cells"]["quality"],
+        seed=RUN.config["nulls"]["seed"],
+        jobs=CELL_JOBS,
+        code=digest("cells"),
+        shared=digest("qc"),
+    script:
+        "../scripts/cells_check.py"
+
+
 rule cells_quality:
     input:
         cohort="<results>/harmonised/{cohort}.h5ad",
         flow="<results>/harmonised/{cohort}.flow.tsv",
         earlier=earlier_patients,
+        cells=expand(
+            "<results>/cells/{{cohort}}.check.{part}.tsv.gz", part=range(CELL_JOBS)
+        ),
+        limits=expand(
+            "<results>/cells/{{cohort}}.limits.{part}.tsv", part=range(CELL_JOBS)
+        ),
     output:
         cohort="<results>/cohorts/{cohort}.h5ad",
         flow="<results>/qc/{cohort}.flow.tsv",
@@ -20,12 +53,11 @@ rule cells_quality:
     wildcard_constraints:
         cohort=one_of(CELLS),
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=2000,
+        runtime=60,
     params:
         spec=lookup(dpath="{cohort}", within=COHORTS),
         rules=RUN.config["cells"]["quality"],
-        seed=RUN.config["nulls"]["seed"],
         code=digest("cells"),
         shared=digest("qc"),
     script:

@@ -15,10 +15,10 @@ with log, cells.open_cells(paths.cohort) as file:
         cohort=cohort,
         step="10 shared patients",
     )
-    found = cells.check_cells(
-        file.counts, file.genes, cells.captures(file.obs), among=own, cohort=cohort,
-        seed=params.seed, **params.rules,
-    )  # fmt: skip
+    checks = [cells.read_check(*pair) for pair in zip(paths.cells, paths.limits, strict=True)]
+    found = cells.join_checks(
+        checks, among=own, cohort=cohort, doublets=params.rules.get("doublets", True)
+    )
     kept = file.obs[found.keep]
     flow = [tables.read_table(paths.flow, tables.FLOW), shared, found.flow]
     cells.keep_cells(file, found.keep, snakemake.output.cohort, kept, warnings=warnings)

@@ -6,7 +6,8 @@ does not grow with the number of cells):
 ============================== =================================================================
 function                       in -> out
 ============================== =================================================================
-`quality.check_cells`          counts, samples -> which cells are analysed, limits, Flow rows
+`quality.check_cells`          counts, samples -> which rule each cell breaks, limits
+`quality.join_checks`          all of these -> which cells are analysed, Flow rows
 `profiles.profile_cells`       a range of cells -> scores per cell, marker scores, single genes
 `lineages.label_cells`         given labels, marker scores -> lineages, unmapped labels, agreement
 `pseudobulk.pseudobulk`        a range of cells -> sums per patient and cell type (`add` joins)
@@ -66,7 +67,17 @@ from cytostrat.cells.pseudobulk import (
     score_pseudobulk,
     write_pseudobulk,
 )
-from cytostrat.cells.quality import Quality, captures, cell_metrics, check_cells
+from cytostrat.cells.quality import (
+    Checked,
+    Quality,
+    captures,
+    cell_metrics,
+    check_cells,
+    join_checks,
+    read_check,
+    samples_of_part,
+    write_check,
+)
 from cytostrat.cells.sources import SOURCES, clopper_pearson, composition, describe_sources
 from cytostrat.cells.storage import (
     CellFile,
@@ -86,6 +97,7 @@ __all__ = [
     "Agreement",
     "CellFile",
     "CellTypes",
+    "Checked",
     "Labels",
     "Profile",
     "Pseudobulk",
@@ -106,6 +118,7 @@ __all__ = [
     "drawn_cells",
     "her2_effects",
     "join",
+    "join_checks",
     "keep_cells",
     "label_cells",
     "labelled",
@@ -121,10 +134,12 @@ __all__ = [
     "pseudobulk",
     "ranges",
     "read_celltypes",
+    "read_check",
     "read_labels",
     "read_markers",
     "read_profile",
     "read_pseudobulk",
+    "samples_of_part",
     "score_pseudobulk",
     "signature_coverage",
     "source_effects",
@@ -133,6 +148,7 @@ __all__ = [
     "umap",
     "write_cell_scores",
     "write_cells",
+    "write_check",
     "write_labels",
     "write_profile",
     "write_pseudobulk",

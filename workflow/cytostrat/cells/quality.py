@@ -22,6 +22,7 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,17 @@ import pandas as pd
 
 from cytostrat.cells.storage import blocks, take
 from cytostrat.errors import EstimationError
-from cytostrat.tables import FLOW
+from cytostrat.tables import FLOW, write_frame
 
 MITOCHONDRIAL = "MT-"
 MAD_SCALE = 1.4826
 FEWEST_FOR_LIMITS = 30
 FEWEST_FOR_DOUBLETS = 100
 DOUBLET_GENES = 2000
+CELL_COLUMNS = ["counts", "n_genes", "mitochondrial", "doublet_score", "excluded"]
+LIMIT_COLUMNS = [
+    "sample", "n_cells", "min_counts", "min_genes", "max_mitochondrial", "n_excluded", "note"
+]  # fmt: skip
 STEPS = {
     "few counts": "11 counts",
     "few genes": "12 genes",
@@ -45,24 +50,38 @@ STEPS = {
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What the rules say of some samples.
+
+    Parameters
+    ----------
+    cells
+        Per cell of these samples, indexed by its position in the matrix: counts, n_genes,
+        mitochondrial (share), doublet_score (NaN where not sought) and excluded (the first rule
+        that the cell broke, '' for none).
+    limits
+        Per sample: n_cells, the limits, n_excluded and a note.
+    """
+
+    cells: pd.DataFrame
+    limits: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Quality:
-    """Result of the rules.
+    """Result of the rules in a cohort.
 
     Parameters
     ----------
     keep
         Per cell, whether it is analysed.
-    cells
-        Per cell: counts, n_genes, mitochondrial (share), doublet_score (NaN where not sought)
-        and excluded (the first rule that the cell broke, '' for none).
     limits
-        Per sample: n_cells, the limits, n_excluded and a note.
+        Of every sample, as in `Checked`.
     flow
         Flow rows.
     """
 
     keep: np.ndarray
-    cells: pd.DataFrame
     limits: pd.DataFrame
     flow: pd.DataFrame
 
@@ -105,12 +124,27 @@ def captures(obs: pd.DataFrame) -> list[str]:
     return list(batch.where(batch.notna(), patient))
 
 
+def samples_of_part(samples: Sequence[str], part: int, n_jobs: int) -> np.ndarray:
+    """Return, per cell, whether its sample falls to one job of a scatter over samples.
+
+    The largest sample left goes to the job with the fewest cells, so jobs are nearly equal.
+    """
+    sizes = pd.Series(list(samples), dtype=object).value_counts()
+    load = np.zeros(n_jobs, dtype=int)
+    own = set()
+    for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        job = int(np.argmin(load))
+        load[job] += size
+        if job == part:
+            own.add(name)
+    return np.array([name in own for name in samples], dtype=bool)
+
+
 def check_cells(
     counts: Any,
     genes: Sequence[str],
     samples: Sequence[str],
     *,
-    cohort: str,
     among: np.ndarray | None = None,
     n_mads: float = 3.0,
     min_counts: int = 250,
@@ -119,8 +153,8 @@ def check_cells(
     doublets: bool = True,
     expected_doublet_rate: float = 0.05,
     seed: int = 0,
-) -> Quality:
-    """Apply the rules to every sample.
+) -> Checked:
+    """Apply the rules to every sample; one sample's cells are in memory at a time.
 
     Parameters
     ----------
@@ -128,11 +162,9 @@ def check_cells(
         As in `cell_metrics`.
     samples
         Sample (capture) of each cell; limits and doublets are per sample.
-    cohort
-        Name of the cohort.
     among
-        Per cell, whether it is looked at; the others are not kept and count in no limit. None
-        means every cell.
+        Per cell, whether it is looked at; the others count in no limit. None means every cell.
+        A job of a scatter takes the cells of `samples_of_part`.
     n_mads, min_counts, min_genes, mitochondrial_floor
         See the module.
     doublets
@@ -141,40 +173,34 @@ def check_cells(
         Share of doublets that scrublet expects.
     seed
         Of scrublet's simulated doublets.
-
-    Raises
-    ------
-    EstimationError
-        No cell is left.
     """
-    metrics = cell_metrics(counts, genes)
-    metrics["doublet_score"] = np.nan
-    among = np.ones(len(metrics), dtype=bool) if among is None else np.asarray(among, dtype=bool)
-    excluded = np.where(among, "", "not among them").astype(object)
-    names = pd.Series(list(samples), dtype=object).where(among)
-    rows = []
+    names = pd.Series(list(samples), dtype=object)
+    if among is not None:
+        names = names.where(np.asarray(among, dtype=bool))
+    parts, rows = [pd.DataFrame(columns=CELL_COLUMNS)], []
     for sample, positions in names.groupby(names, sort=True).indices.items():
-        own = metrics.iloc[positions]
-        limit = _limits(own, n_mads, min_counts, min_genes, mitochondrial_floor)
+        own = take(counts, positions)
+        metrics = cell_metrics(own, genes)
+        limit = _limits(metrics, n_mads, min_counts, min_genes, mitochondrial_floor)
         notes = limit.pop("notes")
         broken = np.select(
             [
-                own["counts"].to_numpy() < limit["min_counts"],
-                own["n_genes"].to_numpy() < limit["min_genes"],
-                own["mitochondrial"].to_numpy() > limit["max_mitochondrial"],
+                metrics["counts"].to_numpy() < limit["min_counts"],
+                metrics["n_genes"].to_numpy() < limit["min_genes"],
+                metrics["mitochondrial"].to_numpy() > limit["max_mitochondrial"],
             ],
             ["few counts", "few genes", "mitochondrial"],
             default="",
         ).astype(object)
-        fine = np.flatnonzero(broken == "")
+        scores = np.full(len(positions), np.nan)
         if doublets:
-            scores, called, note = _doublets(
-                take(counts, positions[fine]), expected_doublet_rate, seed
-            )
+            fine = np.flatnonzero(broken == "")
+            own = own[fine]
+            scores[fine], called, note = _doublets(own, expected_doublet_rate, seed)
             broken[fine[called]] = "doublet"
-            metrics.iloc[positions[fine], metrics.columns.get_loc("doublet_score")] = scores
             notes.append(note)
-        excluded[positions] = broken
+        metrics.index = positions
+        parts.append(metrics.assign(doublet_score=scores, excluded=broken))
         rows.append(
             {
                 "sample": sample,
@@ -184,14 +210,68 @@ def check_cells(
                 "note": "; ".join(note for note in notes if note),
             }
         )
-    metrics["excluded"] = excluded
-    keep = excluded == ""
+    cells = pd.concat([part for part in parts if len(part)] or parts).sort_index()
+    return Checked(cells.rename_axis("cell"), pd.DataFrame(rows, columns=LIMIT_COLUMNS))
+
+
+def join_checks(
+    checks: Sequence[Checked], *, among: np.ndarray, cohort: str, doublets: bool = True
+) -> Quality:
+    """Return what the jobs of a scatter found, as one.
+
+    Parameters
+    ----------
+    checks
+        What `check_cells` returned for disjoint samples.
+    among
+        Per cell of the matrix, whether it was to be looked at; the others are not kept.
+    cohort
+        Name of the cohort.
+    doublets
+        Whether doublets were sought.
+
+    Raises
+    ------
+    EstimationError
+        No cell is left, or the checks do not cover the cells once each.
+    """
+    filled = [check.cells for check in checks if len(check.cells)] or [checks[0].cells]
+    cells = pd.concat(filled).sort_index()
+    wanted = np.flatnonzero(among)
+    if not np.array_equal(cells.index.to_numpy(), wanted):
+        raise EstimationError(
+            f"Cohort {cohort}: the checks cover {len(cells)} cells, and {len(wanted)} were to be "
+            "checked once each; remove them and run again."
+        )
+    excluded = cells["excluded"].to_numpy(dtype=object)
+    keep = np.zeros(len(among), dtype=bool)
+    keep[wanted] = excluded == ""
     if not keep.any():
         raise EstimationError(
             f"Cohort {cohort}: no cell passes the quality rules; lower min_counts or min_genes, or "
             "check that the matrix holds counts."
         )
-    return Quality(keep, metrics, pd.DataFrame(rows), _flow(excluded[among], cohort, doublets))
+    limits = pd.concat([check.limits for check in checks if len(check.limits)])
+    return Quality(
+        keep,
+        limits.sort_values("sample", ignore_index=True),
+        _flow(excluded, cohort, doublets),
+    )
+
+
+def write_check(checked: Checked, cells: str | Path, limits: str | Path) -> None:
+    """Write what one job found, as two TSV files."""
+    write_frame(checked.cells.reset_index(), cells)
+    write_frame(checked.limits, limits)
+
+
+def read_check(cells: str | Path, limits: str | Path) -> Checked:
+    """Read what `write_check` wrote."""
+    frame = pd.read_csv(cells, sep="\t", index_col="cell", dtype={"excluded": object})
+    frame["excluded"] = frame["excluded"].fillna("")
+    texts = {"sample": str, "note": object}
+    found = pd.read_csv(limits, sep="\t", dtype=texts, keep_default_na=False)
+    return Checked(frame, found)
 
 
 def _limits(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pandas as pd
 from scipy import sparse
 
 from cytostrat.errors import InputError
-from cytostrat.tables import write_cohort
+from cytostrat.tables import whole, write_cohort
 
 CHUNK = 4000
 _ROWS_STORED = 1 << 16
@@ -172,24 +171,18 @@ def write_cells(
     from anndata.io import write_elem
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        with h5py.File(part, "w") as file:
-            file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-            shape = (len(obs), len(genes))
-            for name in ("layers", "obsm", "obsp", "varm", "varp"):
-                write_elem(file, name, {})
-            _write_rows(file, "layers/counts", counts, shape, path)
-            if values is not None:
-                _write_rows(file, "X", values, shape, path)
-            write_elem(file, "obs", obs)
-            write_elem(file, "var", pd.DataFrame(index=pd.Index(genes, name="symbol")))
-            text = json.dumps(dict(provenance), sort_keys=True)
-            write_elem(file, "uns", {"provenance": text})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        shape = (len(obs), len(genes))
+        for name in ("layers", "obsm", "obsp", "varm", "varp"):
+            write_elem(file, name, {})
+        _write_rows(file, "layers/counts", counts, shape, path)
+        if values is not None:
+            _write_rows(file, "X", values, shape, path)
+        write_elem(file, "obs", obs)
+        write_elem(file, "var", pd.DataFrame(index=pd.Index(genes, name="symbol")))
+        text = json.dumps(dict(provenance), sort_keys=True)
+        write_elem(file, "uns", {"provenance": text})
 
 
 def _write_rows(
