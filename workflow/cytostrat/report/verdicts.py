@@ -35,8 +35,8 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``short`` (one sentence), ``groups`` (heading, folded, lines), ``all`` (every line, in file order), ``rule``,
-        ``explained`` (verdict words that occur, with their meaning).
+        ``short`` (one sentence), ``groups`` (heading, folded, lines), ``all`` (every line, in file
+        order), ``rule``, ``explained`` (verdict words that occur, with their meaning).
     """
     lines = [line for line in (_line(inputs, claim) for claim in _claims(inputs)) if line]
     sorted_lines: dict[str, list[dict[str, Any]]] = {"Decided": [], "Not decided": [], "": []}
