@@ -23,7 +23,7 @@ real: $(READY)  ## Run the real tumours of CYTOSTRAT_DATA to results/real/report
 	@$(MAKE) --no-print-directory report CONFIG=tests/workflow/real/config.yaml
 
 test: $(READY)  ## Run the tests: Python only, below 15 minutes on 2 cores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-oracles: $(READY)  ## Run the R programs behind the expected values again (installs R on Debian)
 	$(BIN)/python tests/oracles/remake.py
