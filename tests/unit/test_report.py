@@ -532,8 +532,8 @@ def test_an_il1_statement_needs_both_surrogates():
     ("given", "named"),
     [
         ("config/config.yaml", "config/config.yaml"),
-        ("../../home/somebody/my run/own.yaml", "own.yaml"),
-        ("/home/somebody/own run.yaml", "'own run.yaml'"),
+        ("../../srv/somebody/my run/own.yaml", "own.yaml"),
+        ("/srv/somebody/own run.yaml", "'own run.yaml'"),
     ],
 )
 def test_how_to_rerun_names_the_config_and_nobody_s_folder(given, named):
