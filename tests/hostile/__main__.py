@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import collections
+import multiprocessing
 import os
 import random
 import re
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +156,22 @@ def judge(case: Case, intact: str, scratch: Path) -> tuple[str, str, guard.Outco
     return outcome, "; ".join(wrong), ended
 
 
+# What the workers of `_judged` take over from the process that they are forked from.
+SHARED: dict = {}
+
+
+def _judged(jobs: int) -> Iterator[tuple[str, str, guard.Outcome]]:
+    """Return the outcomes of the shared cases in their order, judged in processes at once."""
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(_judge, range(len(SHARED["chosen"])), chunksize=4)
+
+
+def _judge(number: int) -> tuple[str, str, guard.Outcome]:
+    case = SHARED["chosen"][number]
+    scratch = SHARED["scratch"] / str(os.getpid())
+    return judge(case, SHARED["intact"][case.material.reader], scratch)
+
+
 def _tree(folder: Path, results: Path) -> dict[str, tuple[int, int]]:
     return {
         str(file): (file.lstat().st_size, file.lstat().st_mtime_ns)
@@ -174,11 +193,15 @@ def main() -> int:
     parser.add_argument("--only", default="", help="regular expression over reader, file, kind")
     parser.add_argument("--sample", type=int, default=0, help="run that many cases, spread evenly")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at once")
     parser.add_argument("--show", action="store_true", help="print every case with its message")
     options = parser.parse_args()
+    begun = time.monotonic()
     scratch = Path(tempfile.mkdtemp(prefix="cytostrat-hostile-"))
     try:
-        return _run(options, scratch)
+        code = _run(options, scratch)
+        sys.stdout.write(f"{time.monotonic() - begun:.0f} s\n")
+        return code
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -218,11 +241,11 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
             return 2
         intact[material.reader] = ended.text
     chosen = _chosen(list(cases(found)), options)
+    SHARED.update(chosen=chosen, intact=intact, scratch=scratch)
     table: dict[tuple[str, str], collections.Counter] = {}
     failures = []
     most, slowest = 0.0, 0.0
-    for case in chosen:
-        outcome, wrong, ended = judge(case, intact[case.material.reader], scratch)
+    for case, (outcome, wrong, ended) in zip(chosen, _judged(options.jobs), strict=True):
         column = (
             OUTCOMES[3]
             if wrong
