@@ -16,6 +16,7 @@ rule cells_check:
         "<benchmarks>/cells_check/{cohort}.{part}.tsv"
     wildcard_constraints:
         cohort=one_of(CELLS),
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
@@ -52,6 +53,7 @@ rule cells_quality:
         "<benchmarks>/cells_quality/{cohort}.tsv"
     wildcard_constraints:
         cohort=one_of(CELLS),
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
@@ -104,8 +106,11 @@ rule cells_label:
         agreement="<results>/qc/{cohort}.agreement.tsv",
     log:
         "<logs>/cells_label/{cohort}.log",
+    benchmark:
+        "<benchmarks>/cells_label/{cohort}.tsv"
     wildcard_constraints:
         cohort=one_of(CELLS),
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=20,
@@ -128,6 +133,7 @@ rule cells_pseudobulk:
         "<benchmarks>/cells_pseudobulk/{cohort}.{part}.tsv"
     wildcard_constraints:
         cohort=one_of(CELLS),
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
@@ -197,6 +203,7 @@ rule cells_picture:
         "<benchmarks>/cells_picture/{cohort}.tsv"
     wildcard_constraints:
         cohort=one_of(CELLS),
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
