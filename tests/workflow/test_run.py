@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 
 import pandas as pd
 import pytest
@@ -49,6 +50,26 @@ def test_provenance_names_what_is_there(demo):
     assert {"results/report.html", "results/tables/effects.tsv"} <= {
         entry["path"] for entry in record["outputs"]
     }
+
+
+def test_snakemake_s_own_report_shows_every_figure_and_table(demo):
+    """Each has a caption with the run's settings; nothing is said twice or left unfilled."""
+    target = demo.directory / "snakemake.zip"
+    assert "WARNING" not in demo("--report", str(target)).stdout
+    with zipfile.ZipFile(target) as packed:
+        page = packed.read("snakemake/report.html").decode()
+    target.unlink()
+    start = page.index("var results = {") + len("var results = ")
+    shown, _ = json.JSONDecoder().raw_decode(page[start:])
+    results = demo.directory / "results"
+    expected = [*(results / "figures").rglob("*.svg"), *(results / "tables").glob("*.tsv")]
+    assert set(shown) == {
+        str(path.relative_to(demo.directory)) for path in (*expected, results / "report.html")
+    }
+    for path, entry in shown.items():
+        assert entry["labels"], path
+        assert len(entry["caption"]) > 100, path
+        assert "{{" not in entry["caption"], path
 
 
 def test_a_second_run_does_nothing(demo):
