@@ -1,10 +1,11 @@
 """Kill a run at seeded random moments, restart it, and compare with an undisturbed run.
 
 ``make test-kill``: SIGKILL to the whole process group, 30 times over all stages, restarts of
-restarts included. A kill falls a random time after a random number of jobs has started. After
-each, whatever carries its final name must have the bytes of the undisturbed run: nothing
-half-written is taken for whole. A directory is killed in until its run comes to its end between
-two kills; then all of it must be that of the undisturbed run, and a new directory is begun.
+restarts included. A kill falls into a job of a stage that has not been hit yet, or into one after
+a random number of jobs, at a random moment of the time that it takes. After each, whatever carries
+its final name must have the bytes of the undisturbed run: nothing half-written is taken for whole.
+A directory is killed in until its run comes to its end between two kills; then all of it must be
+that of the undisturbed run, and a new directory is begun.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +40,8 @@ def command(directory: Path, *further: str) -> list[str]:
     snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     config = str(ROOT / "tests/kill/config.yaml")
     snakemake += ["--directory", str(directory), "--cores", "2", "--configfile", config]
-    return [*snakemake, "--rerun-incomplete", *further]
+    # without hooks the engine itself says which job starts and ends
+    return [*snakemake, "--rerun-incomplete", "--no-hooks", *further]
 
 
 def unlock(directory: Path) -> None:
@@ -51,26 +54,37 @@ class Progress:
     """What a run printed of its jobs."""
 
     running: dict[str, str] = field(default_factory=dict)
-    started: int = 0
-    finished: int = 0
-    rule: str = ""
+    started: list[str] = field(default_factory=list)
+    begun: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     text: list[str] = field(default_factory=list)
 
-    def take(self, line: str) -> None:
-        """Read one line of Snakemake's output."""
+    def take(self, line: str) -> str:
+        """Read one line of Snakemake's output; return the rule of a job that starts with it."""
         self.text.append(line)
         if match := STARTED.match(line):
-            self.rule = match.group(1)
-            self.started += 1
+            self.started.append(match.group(1))
         elif match := JOB.match(line):
-            self.running[match.group(1)] = self.rule
-        elif match := FINISHED.match(line):
-            self.running.pop(match.group(1), None)
-            self.finished += 1
+            rule = self.started[-1]
+            self.running[match.group(1)] = rule
+            self.begun[rule] = time.monotonic()
+            return rule
+        elif (match := FINISHED.match(line)) and match.group(1) in self.running:
+            rule = self.running.pop(match.group(1))
+            self.seconds[rule] = time.monotonic() - self.begun[rule]
+        return ""
 
 
-def run(directory: Path, *, after_jobs: int = 0, delay: float = 0.0) -> tuple[Progress, int | None]:
-    """Run; with `after_jobs` kill the group `delay` seconds after so many jobs have started.
+def run(
+    directory: Path, kill_after: Callable[[str, int], float | None] | None = None
+) -> tuple[Progress, int | None]:
+    """Run to the end, or kill the whole process group.
+
+    Parameters
+    ----------
+    kill_after
+        Gets the rule of a job that starts and how many have started; returns the seconds until
+        the kill, or None to go on.
 
     Returns
     -------
@@ -104,9 +118,10 @@ def run(directory: Path, *, after_jobs: int = 0, delay: float = 0.0) -> tuple[Pr
             return progress, None
         if line is None:
             return progress, process.wait()
-        progress.take(line)
-        if deadline is None and after_jobs and progress.started >= after_jobs:
-            deadline = time.monotonic() + delay
+        rule = progress.take(line)
+        if rule and deadline is None and kill_after:
+            seconds = kill_after(rule, len(progress.started))
+            deadline = None if seconds is None else time.monotonic() + seconds
 
 
 def checksums(directory: Path) -> dict[str, str]:
@@ -175,50 +190,72 @@ def _kills(options: argparse.Namespace, base: Path, begun: float) -> int:
         return 1
     length = time.monotonic() - begun
     wanted = checksums(base / "undisturbed")
-    job = length / progress.finished
-    say(f"undisturbed run: {length:.0f} s, {progress.finished} jobs, {len(wanted)} files")
-    budget = options.minutes * 60 - length
+    takes = {rule: seconds for rule, seconds in progress.seconds.items() if rule != "all"}
+    say(f"undisturbed run: {length:.0f} s, {len(takes)} jobs, {len(wanted)} files")
     hit: collections.Counter[str] = collections.Counter()
+    rows: list[tuple[int, str, int, int, str]] = []
+    ends: list[str] = []
     wrong: list[str] = []
-    kills, runs = 0, 0
-    while kills < options.kills and time.monotonic() - begun < budget:
-        directory = base / f"run{runs}"
+
+    def kill_after(most: int) -> Callable[[str, int], float | None]:
+        """Kill in the first job of a stage that has not been hit yet, else in the last of `most`.
+
+        At a moment of that job that is drawn from the time it takes.
+        """
+        return lambda rule, started: (
+            rng.uniform(0.0, takes[rule])
+            if rule in takes and (not hit[rule] or started >= most)
+            else None
+        )
+
+    def more() -> bool:
+        return len(rows) < options.kills and time.monotonic() - begun < options.minutes * 60
+
+    while more():
+        directory = base / f"run{len(ends)}"
         directory.mkdir()
-        runs += 1
         code = None
-        while code is None and kills < options.kills and time.monotonic() - begun < budget:
+        while code is None and more():
             unlock(directory)
-            progress, code = run(
-                directory, after_jobs=rng.randint(1, 4), delay=rng.uniform(0.0, job)
-            )
+            progress, code = run(directory, kill_after(rng.randint(1, 4)))
             if code is not None:
                 break
-            kills += 1
             found = checksums(directory)
             half = differences(wanted, found, whole=False)
-            wrong += [f"kill {kills}: {name} under its final name is not whole" for name in half]
+            wrong += [f"kill {len(rows) + 1}: {name} is not whole" for name in half]
             rules = sorted(set(progress.running.values())) or ["between jobs"]
             hit.update(rules)
             parts = sum(map(is_part, found))
-            say(
-                f"kill {kills}: in {', '.join(rules)}; {len(found) - parts} files whole, {parts} "
-                f"unfinished{', WRONG: ' + ', '.join(half) if half else ''}"
-            )
+            state = f"WRONG: {', '.join(half)}" if half else "all whole"
+            rows.append((len(ends) + 1, ", ".join(rules), len(found) - parts, parts, state))
+            say(f"kill {len(rows)} after {time.monotonic() - begun:.0f} s: {rows[-1][1]}; {state}")
         if code:
-            wrong.append(f"run {runs} failed: {''.join(progress.text)[-3000:]}")
+            faults = [f"run {len(ends) + 1} failed: {''.join(progress.text)[-3000:]}"]
         else:
             faults = finish(directory, wanted)
-            wrong += faults
-            say(f"run {runs} finished: {'WRONG' if faults else 'as the undisturbed run'}")
+        wrong += faults
+        ends.append("WRONG" if faults else "as the undisturbed run")
+        say(f"run {len(ends)} finished: {ends[-1]}")
         shutil.rmtree(directory)
+    _print(rows, ends)
+    say(f"killed in: {', '.join(f'{rule} {count}' for rule, count in sorted(hit.items()))}")
+    say(f"never killed in: {', '.join(sorted(takes.keys() - hit.keys())) or 'none'}")
     for text in wrong:
         say(text)
-    say(f"killed in: {', '.join(f'{rule} {count}' for rule, count in sorted(hit.items()))}")
     minutes = (time.monotonic() - begun) / 60
-    say(f"{kills} kills in {runs} runs, {len(wrong)} faults, {minutes:.1f} minutes")
-    if kills < options.kills:
-        say(f"the time was over after {kills} of {options.kills} kills; give --minutes more")
-    return 1 if wrong or kills < options.kills else 0
+    say(f"{len(rows)} kills in {len(ends)} runs, {len(wrong)} faults, {minutes:.1f} minutes")
+    if len(rows) < options.kills:
+        say(f"the time was over after {len(rows)} of {options.kills} kills; give --minutes more")
+    return 1 if wrong or len(rows) < options.kills else 0
+
+
+def _print(rows: list[tuple[int, str, int, int, str]], ends: list[str]) -> None:
+    """Print what was killed, what was there then, and how the run of that directory ended."""
+    say(f"\n{'kill':>4} {'run':>4} {'whole':>6} {'cut off':>8}  {'state':<10} killed in")
+    for number, (which, rules, whole, parts, state) in enumerate(rows, start=1):
+        say(f"{number:>4} {which:>4} {whole:>6} {parts:>8}  {state:<10} {rules}")
+    for number, end in enumerate(ends, start=1):
+        say(f"run {number}: {end}")
 
 
 if __name__ == "__main__":
