@@ -108,6 +108,7 @@ rule provenance:
     log:
         "<logs>/provenance.log",
     localrule: True
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
