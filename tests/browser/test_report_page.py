@@ -6,6 +6,7 @@ import os
 import re
 import time
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -132,6 +133,20 @@ def test_whole_table_download_is_the_table(inputs, example_file, opened, name):
     assert body.decode() == tables_html.tsv(getattr(inputs, name))
 
 
+def test_a_spreadsheet_computes_nothing_from_a_download(opened, tmp_path):
+    """A text that begins like a formula gets an apostrophe; negative numbers stay numbers."""
+    small = report_example.example(cohorts=("alpha",), n=60)
+    formula = '=HYPERLINK("https://example.org")'
+    flow = small.flow.assign(reason=[formula, *["-1"] * (len(small.flow) - 1)])
+    path = tmp_path / "report.html"
+    path.write_text(build_report(replace(small, flow=flow)).html, encoding="utf-8")
+    page, _ = opened(path)
+    box = open_table(page, "flow")
+    _, body = downloaded(page, box.locator("button.all-rows").click)
+    taken = pd.read_csv(StringIO(body.decode()), sep="\t", dtype=str)
+    assert set(taken["reason"]) == {f"'{formula}", "-1"}
+
+
 def test_explore_view_answers_and_saves(inputs, example_file, opened):
     page, watch = opened(example_file)
     start_explore(page)
@@ -198,27 +213,40 @@ def test_sample_name_under_the_pointer_is_text(example_file, opened):
     assert watch.complaints == []
 
 
+COLOURS = "color-contrast"
+
+
 # Colours change with the scheme and not with the width; all else the other way round.
 @pytest.mark.parametrize(
     ("width", "scheme", "rules"),
-    [(1280, "light", []), (390, "light", []), (1280, "dark", ["color-contrast"])],
+    [
+        (1280, "light", {}),
+        (390, "light", {"rules": {COLOURS: {"enabled": False}}}),
+        (1280, "dark", {"runOnly": {"type": "rule", "values": [COLOURS]}}),
+    ],
 )
 def test_page_can_be_read_by_all(report_file, opened, width, scheme, rules):
     """axe-core finds no serious or critical violation, with every part of the page in use."""
     page, _ = opened(report_file, width=width, scheme=scheme)
     open_table(page, "effects")
     start_explore(page)
-    # Of the long lists, which repeat one pattern, the first of each section stands for all.
+    # Of lists, figures and rows, which repeat one pattern, the first of each stand for all.
     page.evaluate(
         """() => {
             for (const d of document.querySelectorAll("details:not(.long)")) d.open = true;
-            for (const s of document.querySelectorAll("main > section"))
+            for (const s of document.querySelectorAll("main > section")) {
                 s.querySelector("details.long")?.setAttribute("open", "");
+                for (const svg of [...s.querySelectorAll("figure.plot svg")].slice(1))
+                    svg.classList.add("seen-one");
+            }
         }"""
     )
     page.wait_for_timeout(300)
-    only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
-    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False, **only})
+    found = Axe().run(
+        page,
+        context={"exclude": [[".seen-one"], ["tbody tr:nth-child(n+7)"]]},
+        options={"resultTypes": ["violations"], "preload": False, **rules},
+    )
     grave = [
         (v["id"], v["impact"], [n["html"][:120] for n in v["nodes"][:3]])
         for v in found.response["violations"]

@@ -376,7 +376,7 @@ def test_every_claim_has_one_line_and_its_verdicts():
     assert list(lines) == ["il1_her2", "il1_outcome", "anakinra_targets"]
     assert lines["il1_her2"]["words"] == ["inconsistent"]
     assert [group["title"] for group in context["groups"]] == [
-        "Decided",
+        "Decided by at least one estimate",
         "Not decided",
         "Not testable on these data",
     ]
@@ -549,7 +549,7 @@ def test_the_short_answer_counts_every_claim_once():
     inputs, made = claims_report()
     short = verdicts.context(inputs)["short"]
     assert short == (
-        "Of 3 statements of the documents these data decide 1 (1 inconsistent), leave 1 open, and "
-        "cannot test 1."
+        "Of 3 statements of the documents, at least one estimate decides 1 (1 inconsistent), "
+        "1 stay open, and 1 cannot be tested on these data."
     )
     assert short in Page(made.html).text

@@ -50,7 +50,7 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
         "groups": [
             {"title": title, "folded": folded, "lines": group}
             for title, folded, group in (
-                ("Decided", False, sorted_lines["Decided"]),
+                ("Decided by at least one estimate", False, sorted_lines["Decided"]),
                 ("Not decided", False, sorted_lines["Not decided"]),
                 ("Not testable on these data", True, sorted_lines[""]),
             )
@@ -64,15 +64,16 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _short(decided: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
-    """Write in one sentence how many statements were decided, and how."""
+    """Write in one sentence how many statements at least one estimate decides, and how."""
     how = {word: sum(word in line["words"] for line in decided) for word in DECIDED}
     ways = ", ".join(f"{n} {word}" for word, n in how.items() if n)
-    twice = "; one that rests on several estimates may count twice"
+    twice = "; estimates of one statement may differ"
     judged = wording.plural(sum(counts.values()), "statement")
-    text = f"Of {judged} of the documents these data decide {counts['Decided']}"
+    text = f"Of {judged} of the documents, at least one estimate decides {counts['Decided']}"
     if ways:
         text += f" ({ways}{twice if sum(how.values()) > counts['Decided'] else ''})"
-    return f"{text}, leave {counts['Not decided']} open, and cannot test {counts['']}."
+    rest = f"{counts['Not decided']} stay open, and {counts['']} cannot be tested on these data."
+    return f"{text}, {rest}"
 
 
 def of_therapy(lines: Sequence[Mapping[str, Any]], therapy: str) -> list[Mapping[str, Any]]:
