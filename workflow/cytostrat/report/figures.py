@@ -25,7 +25,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import escape
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
@@ -275,15 +274,6 @@ def spread(values: np.ndarray, *, width: float) -> np.ndarray:
     return offsets * (density[bins] if n >= 12 else 0.5)
 
 
-def _outline(values: np.ndarray, at: float, *, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the outline of a violin: x and y of a Gaussian kernel density (Scott's width)."""
-    grid = np.linspace(values.min(), values.max(), 40)
-    reach = values.std(ddof=1) * len(values) ** -0.2
-    density = np.exp(-0.5 * ((grid[:, None] - values) / reach) ** 2).sum(axis=1)
-    half = width * density / density.max()
-    return np.concatenate([at - half, (at + half)[::-1]]), np.concatenate([grid, grid[::-1]])
-
-
 def _t_interval(values: np.ndarray) -> tuple[float, float, float]:
     """Return the mean and its 95 % t interval; NaN limits below two values."""
     n = len(values)
@@ -325,6 +315,8 @@ def distribution(
         Its data has ``kind`` (mean or point), ``panel`` (HER2 or ER x HER2), ``group``,
         ``sample``, ``n``, ``value``, ``low``, ``high``.
     """
+    import seaborn as sns
+
     groups: list[tuple[str, str, str, str, pd.Series]] = []
     for status in ("positive", "negative"):
         sign = "+" if status == "positive" else wording.MINUS
@@ -338,6 +330,7 @@ def distribution(
         groups.append(("ER x HER2", key, label, palette.ER_HER2[key], mask))
 
     known = cells.set_index("stratum")
+    outlines: list[pd.DataFrame] = []
     rows, labels, positions, shift = [], [], [], 0.0
     with _style():
         figure = Figure(figsize=(4.1, 2.9))
@@ -358,7 +351,7 @@ def distribution(
                 alpha=0.65, linewidths=0, rasterized=raster, zorder=2,
             )  # fmt: skip
             if len(y) >= 12 and np.ptp(y) > 0:
-                axes.fill(*_outline(y, at, width=0.43), color=colour, alpha=0.16, lw=0, zorder=1)
+                outlines.append(pd.DataFrame({"at": at, "score": y, "colour": colour}))
             if panel == "HER2":
                 mean, low, high = _t_interval(y)
             elif key in known.index:
@@ -377,6 +370,14 @@ def distribution(
                 ("point", panel, key, sample, 1, value, np.nan, np.nan)
                 for sample, value in values.itertuples(index=False)
             ]
+        if outlines:
+            outline = pd.concat(outlines)
+            sns.violinplot(
+                outline, x="at", y="score", hue="at", ax=axes, alpha=0.16, inner=None,
+                palette=dict(outline[["at", "colour"]].drop_duplicates().to_numpy()),
+                linewidth=0, cut=0, width=0.86, native_scale=True, saturation=1, legend=False,
+                dodge=False, gridsize=48, zorder=1,
+            )  # fmt: skip
         axes.axvline(1.75, color=palette.GRID, lw=0.8, zorder=0)
         axes.set_xticks(positions, labels)
         axes.tick_params(axis="x", length=0)
@@ -577,10 +578,9 @@ def heatmap(
     limit
         Value of the strongest colour.
     """
+    import seaborn as sns
+
     rows, columns = matrix.shape
-    values = matrix.to_numpy(float)
-    colours = matplotlib.colormaps[palette.DIVERGING if diverging else "Blues"]
-    scale = Normalize(-limit if diverging else 0, limit)
     with _style():
         # Names need their room: about 0.066 inch a letter at this size, slanted below.
         longest = max((len(str(label)) for label in matrix.index), default=0)
@@ -588,27 +588,21 @@ def heatmap(
         size = (1.3 + 0.066 * longest + 0.46 * columns, 0.6 + 0.045 * below + 0.27 * rows)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
-        cells = axes.pcolormesh(
-            np.ma.masked_invalid(values), cmap=colours, norm=scale, edgecolors=palette.PAPER, lw=0.6
-        )
-        for (row, column), value in np.ndenumerate(values):
-            if np.isnan(value) or columns > MOST_NUMBERS:
-                continue
+        sns.heatmap(
+            matrix.astype(float), ax=axes, cmap=palette.DIVERGING if diverging else "Blues",
+            vmin=-limit if diverging else 0, vmax=limit, annot=columns <= MOST_NUMBERS, fmt=".2f",
+            annot_kws={"fontsize": 7}, cbar_kws={"label": label, "shrink": 0.7, "aspect": 14},
+            linewidths=0.6, linecolor=palette.PAPER, xticklabels=True, yticklabels=True,
+        )  # fmt: skip
+        for text in axes.texts:
             # Text on a coloured cell keeps its own contrast in dark and light.
-            dark = np.dot(colours(float(scale(value)))[:3], (0.299, 0.587, 0.114)) < 0.5
-            axes.text(
-                column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", fontsize=7,
-                color="#fefefe" if dark else "#1a1a1a",
-            )  # fmt: skip
-        bar = figure.colorbar(cells, ax=axes, shrink=0.7, aspect=14)
-        bar.outline.set_visible(False)
-        bar.set_label(label)
-        axes.set(xlim=(0, columns), ylim=(rows, 0))
-        axes.spines[:].set_visible(False)
+            dark = matplotlib.colors.to_hex(text.get_color()) == "#ffffff"
+            text.set_color("#fefefe" if dark else "#1a1a1a")
+        axes.set(xlabel="", ylabel="")
         axes.tick_params(length=0)
-        axes.set_xticks(np.arange(columns) + 0.5, list(map(str, matrix.columns)), rotation=40,
-                        ha="right", rotation_mode="anchor")  # fmt: skip
-        axes.set_yticks(np.arange(rows) + 0.5, list(map(str, matrix.index)))
+        axes.set_xticklabels(axes.get_xticklabels(), rotation=40, ha="right",
+                             rotation_mode="anchor")  # fmt: skip
+        axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
         data = matrix.rename_axis("row").reset_index().melt("row", var_name="column")
         return _finish(figure, name=name, title=title, caption=caption, data=data,
                        simulated=simulated)  # fmt: skip
