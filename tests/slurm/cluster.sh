@@ -7,16 +7,27 @@ CONF=/etc/slurm/slurm.conf
 MARK="# made by cytostrat tests/slurm/cluster.sh"
 
 install() {
-  command -v slurmctld >/dev/null && command -v munged >/dev/null && return
+  command -v slurmctld >/dev/null && command -v munged >/dev/null &&
+    [ -f /usr/share/i18n/locales/tr_TR ] && return
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    slurm-wlm munge locales
 }
 
 stop() {
+  local pids=() name pid
   for name in slurmd slurmctld munged; do
-    [ -f "$STATE/$name.pid" ] && kill "$(cat "$STATE/$name.pid")" 2>/dev/null || true
+    [ -f "$STATE/$name.pid" ] && pids+=("$(cat "$STATE/$name.pid")")
   done
-  sleep 1
+  if [ "${#pids[@]}" -gt 0 ]; then
+    timeout 10 scancel --user=root 2>/dev/null || true
+    kill "${pids[@]}" 2>/dev/null || true
+    for _ in $(seq 50); do
+      kill -0 "${pids[@]}" 2>/dev/null || break
+      sleep 0.2
+    done
+    for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
+  fi
   if [ -f "$CONF" ] && grep -q "$MARK" "$CONF"; then rm -f "$CONF"; fi
   rm -rf "$STATE"
 }
@@ -32,7 +43,7 @@ start() {
   chmod 0711 "$STATE" && chmod 0700 "$STATE/munge"
   dd if=/dev/urandom of="$STATE/munge/key" bs=1024 count=1 status=none
   chmod 0400 "$STATE/munge/key"
-  munged --force --key-file="$STATE/munge/key" --socket=/run/munge/munge.socket.2 \
+  munged --force --key-file="$STATE/munge/key" --socket=$STATE/munge/socket \
     --pid-file="$STATE/munged.pid" --log-file="$STATE/munge/log" --seed-file="$STATE/munge/seed"
   cat >"$CONF" <<CONFIG
 $MARK
@@ -40,7 +51,7 @@ ClusterName=throwaway
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket=/run/munge/munge.socket.2
+AuthInfo=socket=$STATE/munge/socket
 StateSaveLocation=$STATE/ctld
 SlurmdSpoolDir=$STATE/spool
 SlurmctldPidFile=$STATE/slurmctld.pid
