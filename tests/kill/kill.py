@@ -2,8 +2,9 @@
 
 ``make test-kill``: SIGKILL to the whole process group, 30 times over all stages, restarts of
 restarts included. A kill falls into a job of a stage that has not been hit yet, or into one after
-a random number of jobs, at a random moment of the time that it takes. After each, whatever carries
-its final name must have the bytes of the undisturbed run: nothing half-written is taken for whole.
+a random number of jobs, at a random moment of the time that it takes; two of five wait from there
+for a file that is being written, which takes milliseconds. After each, whatever carries its final
+name must have the bytes of the undisturbed run: nothing half-written is taken for whole.
 A directory is killed in until its run comes to its end between two kills; then all of it must be
 that of the undisturbed run, and a new directory is begun.
 """
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import hashlib
+import math
 import os
 import queue
 import random
@@ -29,6 +32,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# The share of kills that wait for a file that is being written, how many seconds, and how often
+# they look.
+AT_WRITE, PATIENCE, LOOK = 0.4, 20.0, 0.01
 LEFT_OUT = frozenset({"logs", "benchmarks"})
 STARTED = re.compile(r"^(?:local)?rule (\w+):")
 JOB = re.compile(r"^    jobid: (\d+)")
@@ -76,7 +82,10 @@ class Progress:
 
 
 def run(
-    directory: Path, kill_after: Callable[[str, int], float | None] | None = None
+    directory: Path,
+    kill_after: Callable[[str, int], float | None] | None = None,
+    *,
+    at_write: bool = False,
 ) -> tuple[Progress, int | None]:
     """Run to the end, or kill the whole process group.
 
@@ -85,6 +94,8 @@ def run(
     kill_after
         Gets the rule of a job that starts and how many have started; returns the seconds until
         the kill, or None to go on.
+    at_write
+        Kill as soon as a file is being written after that moment, if one is within `PATIENCE`.
 
     Returns
     -------
@@ -107,21 +118,36 @@ def run(
 
     threading.Thread(target=pump, daemon=True).start()
     progress = Progress()
-    deadline: float | None = None
-    while True:
-        wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-        try:
-            line = lines.get(timeout=wait)
-        except queue.Empty:
+    moment: float | None = None
+    left_behind = _parts(directory)
+    try:
+        while True:
+            wait = None if moment is None else max(LOOK, moment - time.monotonic())
+            try:
+                line = lines.get(timeout=LOOK if at_write and wait else wait)
+            except queue.Empty:
+                late = time.monotonic() - (moment or math.inf)
+                if late >= (PATIENCE if at_write else 0.0) or (
+                    late >= 0 and _parts(directory) - left_behind
+                ):
+                    return progress, None
+                continue
+            if line is None:
+                return progress, process.wait()
+            rule = progress.take(line)
+            if rule and moment is None and kill_after:
+                seconds = kill_after(rule, len(progress.started))
+                moment = None if seconds is None else time.monotonic() + seconds
+    finally:
+        # also where this program itself is interrupted: nothing may go on in a session of its own
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return progress, None
-        if line is None:
-            return progress, process.wait()
-        rule = progress.take(line)
-        if rule and deadline is None and kill_after:
-            seconds = kill_after(rule, len(progress.started))
-            deadline = None if seconds is None else time.monotonic() + seconds
+        process.wait()
+
+
+def _parts(directory: Path) -> set[Path]:
+    """Return the files that are being written or were cut off: their names are not final."""
+    return {file for file in (directory / "results").rglob("*.part*") if is_part(file.name)}
 
 
 def checksums(directory: Path) -> dict[str, str]:
@@ -217,7 +243,8 @@ def _kills(options: argparse.Namespace, base: Path, begun: float) -> int:
         code = None
         while code is None and more():
             unlock(directory)
-            progress, code = run(directory, kill_after(rng.randint(1, 4)))
+            most, at_write = rng.randint(1, 4), rng.random() < AT_WRITE
+            progress, code = run(directory, kill_after(most), at_write=at_write)
             if code is not None:
                 break
             found = checksums(directory)
