@@ -112,6 +112,9 @@ def test_slurm_and_laptop_give_the_same_bytes(
             )
         on_slurm.append(run)
     codes = [run.wait() for run in on_slurm]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True, check=False
+    )
     for number, (config, place) in enumerate(RUNS.items()):
         text = (tmp_path / f"slurm{number}.txt").read_text()
         assert codes[number] == 0, text[-6000:]
@@ -124,6 +127,7 @@ def test_slurm_and_laptop_give_the_same_bytes(
         results = tmp_path / f"slurm{number}" / place
         assert _checksums(results) == expected
         record = json.loads((results / "provenance.json").read_text())
+        assert head.stdout.strip() in record["software"]["commit"]
         cohorts = record["cohorts"].values()
         simulated = sum(cohort["simulated"] for cohort in cohorts)
         cells = sum(cohort["kind"] == "single_cell" for cohort in cohorts)

@@ -15,7 +15,7 @@ with logged(snakemake.log[0], what="provenance"):
         inputs=snakemake.input.sources,
         outputs=snakemake.input.results,
         benchmarks=Path(snakemake.output[0]).parent / "benchmarks",
-        repository=Path(snakemake.scriptdir).parents[1],
+        repository=Path(snakemake.scriptdir).resolve().parents[1],
     )
     text = json.dumps(record, indent=1, sort_keys=True, default=str)
     tables.write_bytes(snakemake.output[0], (text + "\n").encode())
