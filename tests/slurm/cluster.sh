@@ -20,7 +20,12 @@ stop() {
     [ -f "$STATE/$name.pid" ] && pids+=("$(cat "$STATE/$name.pid")")
   done
   if [ "${#pids[@]}" -gt 0 ]; then
+    # jobs of a run that was cut off; their daemons would go on without the cluster
     timeout 10 scancel --user=root 2>/dev/null || true
+    for _ in $(seq 50); do
+      [ -z "$(timeout 5 squeue -h -t running,completing 2>/dev/null)" ] && break
+      sleep 0.2
+    done
     kill "${pids[@]}" 2>/dev/null || true
     for _ in $(seq 50); do
       kill -0 "${pids[@]}" 2>/dev/null || break

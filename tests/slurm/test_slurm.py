@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cytostrat.provenance import sha256
@@ -40,12 +41,18 @@ SITE = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster():
+def cluster(tmp_path_factory):
     try:
         subprocess.run([str(CLUSTER), "up"], check=True)
         yield
     finally:
         subprocess.run([str(CLUSTER), "down"], check=True)
+        # a lost node loses track of its jobs, which would wait for their cluster for ever
+        base = str(tmp_path_factory.getbasetemp())
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "snakemake" in words and any(word.startswith(base) for word in words):
+                process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +118,11 @@ def test_slurm_and_laptop_give_the_same_bytes(
                 env={**os.environ, **PLACES[number], "LOCPATH": str(locales)},
             )
         on_slurm.append(run)
-    codes = [run.wait() for run in on_slurm]
+    try:
+        codes = [run.wait() for run in on_slurm]
+    finally:
+        for run in on_slurm:
+            run.kill()
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True, check=False
     )
