@@ -13,6 +13,7 @@ KERNEL = {
     "__init__", "errors", "tables", "genes", "her2", "signatures", "signature_scores",
     "readers", "scoring", "stats",
     "validation", "cohortfile", "knowledge", "runlog", "digest", "configfile", "fetch",
+    "following",
 }  # fmt: skip
 STAGES = {
     "simulate", "harmonise", "qc", "score", "contrast", "associate", "survival", "response",

@@ -17,7 +17,8 @@ from cytostrat.cohortfile import is_url
 from cytostrat.configfile import load_run, remote_place
 from cytostrat.digest import digest
 from cytostrat.errors import CytostratError
-from cytostrat.runlog import Follower, cohort_warnings, import_from
+from cytostrat.following import Follower, cohort_warnings
+from cytostrat.runlog import import_from
 
 # A rule's script imports the package of this checkout, installed or not.
 import_from(WORKFLOW)

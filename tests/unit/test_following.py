@@ -9,7 +9,7 @@ import pytest
 from anndata import AnnData
 
 from cytostrat import tables
-from cytostrat.runlog import Follower, cohort_warnings, duration
+from cytostrat.following import Follower, cohort_warnings, duration
 
 PLANNED = {
     "simulate_a": 1, "simulate_b": 1, "contrast": 2, "survival": 2, "report": 1, "all": 1,
