@@ -128,9 +128,10 @@ def moderated_contrast(
 
 
 def _gene_table(values: np.ndarray, genes: Sequence[str], groups: _Groups) -> pd.DataFrame:
-    # Sums in single precision depend on how many threads BLAS has, and with them the ranking.
+    # Sums in single precision depend on the processor and on how many threads BLAS has, and with
+    # them the ranking; in double precision on one thread nothing of that reaches a stated digit.
     with threadpool_limits(limits=1, user_api="blas"):
-        found = moderated_t(values, groups.case, groups.covariates)
+        found = moderated_t(values.astype(float), groups.case, groups.covariates)
     table = pd.DataFrame(
         {
             "gene": list(genes), "coefficient": found.coefficient, "t": found.t, "p": found.p,
