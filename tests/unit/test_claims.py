@@ -247,7 +247,7 @@ def test_without_the_rule_of_agreement_each_stands_alone():
     [
         ({}, [{}], "consistent", "lies below 0"),
         ({}, [{"k": 2}], "not testable", "k < 3: 2 cohorts"),
-        ({}, [{"k": 1, "model": "single"}], "not testable", "k < 3: 1 cohorts"),
+        ({}, [{"k": 1, "model": "single"}], "not testable", "k < 3: 1 cohort could"),
         ({}, [], "not testable", "k < 3: 0 cohorts"),
         ({}, [{"model": "fixed"}], "not testable", "k < 3"),
         ({}, [{"high": 0.1}], "inconclusive", "holds 0"),

@@ -272,7 +272,9 @@ def _of_pool(
         if claim["threshold"] != 0:
             found[signature] = _Estimate(missing="this question is answered cohort by cohort")
         elif row is None or not np.isfinite(row["estimate"]):
-            found[signature] = _Estimate(missing=f"k < {least}: {most} cohorts could be pooled")
+            found[signature] = _Estimate(
+                missing=f"k < {least}: {most} cohort{'' if most == 1 else 's'} could be pooled"
+            )
         else:
             same = effects[
                 (effects["signature"] == signature) & (effects["endpoint"] == row["endpoint"])

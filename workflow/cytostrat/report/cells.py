@@ -202,7 +202,9 @@ def composition(
     step = 0.26 if len(order) <= LABELLED_BARS else LABELLED_BARS * 0.26 / len(order)
     signs = {"positive": "HER2+", "negative": f"HER2{wording.MINUS}", NOT_KNOWN: "HER2 ?"}
     with figures._style():
-        figure = Figure(figsize=(6.2, 1.1 + step * len(order)), layout="constrained")
+        # the list of types needs its height beside few patients
+        height = max(1.1 + step * len(order), 0.3 + 0.17 * len(types))
+        figure = Figure(figsize=(6.2, height), layout="constrained")
         axes = figure.add_subplot()
         left = np.zeros(len(order))
         for name in types:

@@ -108,7 +108,25 @@ def headlines(inputs: ReportInputs) -> dict[str, Any]:
             ],
             limit=limit,
         )
-    return {"lines": lines, "limit": limit}
+    return {"lines": lines, "limit": limit, "short": _short(lines)}
+
+
+def _short(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Write in one sentence which primary signatures differ by HER2 given ER and age."""
+    told = [line for line in lines if line["adjusted"] is not None]
+    if not told:
+        return ""
+    apart = [
+        f"{line['signature'].title}, {line['verb']}"
+        for line in told
+        if wording.finite(line["adjusted"]["estimate"]) and wording.side(line["adjusted"])
+    ]
+    names = f" ({'; '.join(apart)})" if apart else ""
+    of = wording.plural(len(told), "primary signature")
+    return (
+        f"By HER2, given ER and age, {len(apart) or 'none'} of {of} differ"
+        f"{'s' if len(apart) == 1 else ''} with an interval that excludes zero{names}."
+    )
 
 
 def _note(row: pd.Series | None) -> str:

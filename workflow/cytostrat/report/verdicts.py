@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,9 +126,8 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
     single = single.assign(_order=single["cohort"].map(order)).sort_values(
         ["_order", "signature"], kind="stable"
     )
-    words: dict[str, int] = {}
-    for entry in entries:
-        words[entry["verdict"]] = words.get(entry["verdict"], 0) + 1
+    found = Counter(entry["verdict"] for entry in entries)
+    words = {word: found[word] for word in (*EXPLAINED, *found) if word in found}
     therapy = next(
         (t for t in inputs.therapies.get("therapies") or [] if t["id"] == claim.get("therapy")), {}
     )
