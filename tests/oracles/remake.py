@@ -20,7 +20,7 @@ PROGRAMS = (
     "associate/make_oracle.R",
     "cells/cells.R",
     "response/make_oracle.R",
-    "scoring/cytosig.R",
+    "scoring/ridge.R",
     "scoring/gsva.R",
     "stats/contrast.R",
     "stats/meta.R",

@@ -48,7 +48,7 @@ CASES = [
     ("gsva.tsv", "continuous", "zscore", "", {}, 1e-7, False),
     ("gsva.tsv", "tied", "zscore", "", {}, 1e-7, False),
     ("gsva.tsv", "continuous", "gsva", "gaussian", {}, 1e-4, False),
-    ("gsva.tsv", "counts", "gsva", "poisson", {"kernel": "poisson"}, 1e-4, False),
+    ("gsva.tsv", "negative_binomial", "gsva", "poisson", {"kernel": "poisson"}, 1e-4, False),
     ("singscore.tsv", "continuous", "singscore", "min known", {}, 1e-12, False),
     ("singscore.tsv", "tied", "singscore", "min known", {}, 1e-12, False),
     ("singscore.tsv", "tied", "singscore", "average known", {"ties": "average"}, 1e-12, False),
@@ -110,7 +110,7 @@ def test_cytosig_equals_ridge_regression_and_its_permutations(oracles):
     )  # fmt: skip
 
     def wanted(variant):
-        return expected(oracles, "cytosig.tsv", "continuous", "cytosig", variant)
+        return expected(oracles, "ridge.tsv", "continuous", "cytosig", variant)
 
     assert difference(activity.beta, wanted("beta")).max(axis=None) <= 1e-12
     # standard deviations and p of two independent sets of permutations: within 5 standard errors

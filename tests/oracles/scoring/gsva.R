@@ -13,6 +13,6 @@ invisible(capture.output(out <- suppressWarnings(rbind(
   run("continuous", "zscore"),
   run("tied", "zscore"),
   run("continuous", "gsva", "gaussian", kcdf = "Gaussian"),
-  run("counts", "gsva", "poisson", kcdf = "Poisson")
+  run("negative_binomial", "gsva", "poisson", kcdf = "Poisson")
 ))))
 save_table(out, "gsva.tsv")

@@ -35,7 +35,7 @@ counts = frame(rng.negative_binomial(3, 3 / (3 + mean)), "G")
 
 write(continuous, "continuous.tsv.gz", float_format="%.8f")
 write(tied, "tied.tsv.gz", float_format="%.1f")
-write(counts, "counts.tsv.gz")
+write(counts, "negative_binomial.tsv.gz")
 
 genes = list(tied.index[:600])  # present in all three
 rows = []

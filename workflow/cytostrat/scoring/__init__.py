@@ -16,18 +16,18 @@ from scipy import sparse
 
 from cytostrat.errors import ScoringError
 from cytostrat.scoring import aucell as _aucell
-from cytostrat.scoring import cytosig as _cytosig
 from cytostrat.scoring import gsva as _gsva
+from cytostrat.scoring import ridge as _ridge
 from cytostrat.scoring import singscore as _singscore
 from cytostrat.scoring import ssgsea as _ssgsea
 from cytostrat.scoring import ucell as _ucell
 from cytostrat.scoring import zscore as _zscore
 from cytostrat.scoring.chunks import gene_names, read_chunks
-from cytostrat.scoring.cytosig import Activity, cytosig
 from cytostrat.scoring.genelists import Sets, gene_lists
 from cytostrat.scoring.nulls import RandomSets, matched_sets, mean_expression
 from cytostrat.scoring.ranking import Ranked, rank
 from cytostrat.scoring.records import Method
+from cytostrat.scoring.ridge import Activity, cytosig
 
 _SCORERS: dict[str, Callable[..., np.ndarray]] = {
     "ssgsea": _ssgsea.ssgsea,
@@ -40,7 +40,7 @@ _SCORERS: dict[str, Callable[..., np.ndarray]] = {
 
 METHODS: dict[str, Method] = {
     module.METHOD.name: module.METHOD
-    for module in (_ssgsea, _singscore, _ucell, _zscore, _gsva, _aucell, _cytosig)
+    for module in (_ssgsea, _singscore, _ucell, _zscore, _gsva, _aucell, _ridge)
 }
 
 __all__ = [

@@ -1,5 +1,5 @@
 # Ridge regression written out, and the moments of its coefficients over 20,000 permutations.
-# Call: Rscript cytosig.R
+# Call: Rscript ridge.R
 source(file.path(dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE))), "common.R"))
 
 y <- read_matrix("continuous")[1:300, 1:5]
@@ -20,5 +20,5 @@ save_table(
     long(se, "continuous", "cytosig", "se"),
     long(p, "continuous", "cytosig", "p")
   ),
-  "cytosig.tsv"
+  "ridge.tsv"
 )
