@@ -359,6 +359,11 @@ def read_lines(path: str | Path) -> list[str]:
     return [line for line in Path(path).read_bytes().decode().split("\n") if line]
 
 
+def read_patients(files: Iterable[str | Path]) -> dict[str, list[str]]:
+    """Return cohort to its patients from files named ``<cohort>.patients.tsv``."""
+    return {Path(file).name.removesuffix(".patients.tsv"): read_lines(file) for file in files}
+
+
 def write_cohort(cohort: AnnData, path: str | Path) -> None:
     """Write a Cohort table (.h5ad): X log2, ``layers["counts"]`` where counts exist.
 

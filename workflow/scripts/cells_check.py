@@ -1,7 +1,5 @@
 """Adaptor of rule cells_check."""
 
-from pathlib import Path
-
 from cytostrat import cells, qc, tables
 from cytostrat.runlog import logged
 
@@ -10,7 +8,7 @@ log = logged(snakemake.log[0], what=f"cells_check {wildcards.cohort} {wildcards.
 with log, cells.open_cells(paths.cohort) as file:
     own, _, _ = qc.check_patients(
         file.obs,
-        {Path(f).name.removesuffix(".patients.tsv"): tables.read_lines(f) for f in paths.earlier},
+        tables.read_patients(paths.earlier),
         expected=params.spec["expected"],
         cohort=wildcards.cohort,
     )
