@@ -43,6 +43,13 @@ class GeneLists:
         """Number of genes of each list that the matrix has."""
         return np.diff(self.indptr)
 
+    def compact(self, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns that any list uses, ascending, and each member's place among them."""
+        named = np.zeros(n_genes, dtype=bool)
+        named[self.members] = True
+        place = np.cumsum(named, dtype=np.int32) - np.int32(1)
+        return np.flatnonzero(named).astype(np.int32), place[self.members]
+
     def side(self, values: np.ndarray, owner: np.ndarray, absent: float = 0.0) -> np.ndarray:
         """Spread list values over signatures.
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from cytostrat.compiled import compiled, compiled_reassociating
 from cytostrat.errors import ScoringError
 from cytostrat.scoring.columns import SMALLEST_SD, for_genes, moments
-from cytostrat.scoring.compiled import compiled, compiled_reassociating
 from cytostrat.scoring.genelists import GeneLists
 from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method

@@ -164,17 +164,19 @@ def _draw(
     middle = np.searchsorted(outside, positions)
     width = len(positions)
     chosen = np.empty((n, width), dtype=np.int64)
-    rows, columns = np.divmod(np.arange(n * width), max(width, 1))
+    rows, columns = np.repeat(np.arange(n), width), np.tile(np.arange(width), n)
     reach = window
     attempts = 0
     while len(rows):
-        low = np.maximum(middle[columns] - reach, 0)
-        high = np.minimum(middle[columns] + reach, len(outside))
-        chosen[rows, columns] = outside[rng.integers(low, high)]
-        touched = np.unique(rows)
-        ordered = np.sort(chosen[touched] * width + np.arange(width), axis=1)
-        repeat, later = np.nonzero(ordered[:, 1:] // width == ordered[:, :-1] // width)
-        rows, columns = touched[repeat], ordered[repeat, later + 1] % width
+        low = np.maximum(middle - reach, 0)
+        high = np.minimum(middle + reach, len(outside))
+        chosen[rows, columns] = outside[rng.integers(low[columns], high[columns])]
+        touched = np.flatnonzero(np.bincount(rows, minlength=n))
+        ordered = chosen[touched] * width + np.arange(width)
+        ordered.sort(axis=1)
+        position, column = np.divmod(ordered, width)
+        repeat, later = np.nonzero(position[:, 1:] == position[:, :-1])
+        rows, columns = touched[repeat], column[repeat, later + 1]
         attempts += 1
         if attempts % 50 == 0:
             reach *= 2

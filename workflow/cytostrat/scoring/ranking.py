@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from cytostrat.compiled import compiled
 from cytostrat.errors import ScoringError
-from cytostrat.scoring.compiled import compiled
 
 ROWS = 32  # samples ranked at a time: their ranks stay in the processor's cache
 DIGIT = 11

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cytostrat.compiled import compiled
 from cytostrat.errors import ScoringError
-from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
 from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
 from cytostrat.scoring.ranking import Ranked, for_ranked
 from cytostrat.scoring.records import Method
+from cytostrat.scoring.ssgsea_loops import closed_form
 
 METHOD = Method(
     name="ssgsea",
@@ -31,55 +31,6 @@ METHOD = Method(
         "one signature with another."
     ),
 )
-
-
-@compiled
-def _scores(ranks, counts, indptr, members, power, out):
-    """Evaluate the closed form for two samples at a time, which hides half the wait for memory.
-
-    A gene that is not measured has rank 0 and weight 0; it drops out of the sums by itself.
-    """
-    for first in range(0, ranks.shape[0], 2):
-        second = min(first + 1, ranks.shape[0] - 1)
-        ranks_a = ranks[first]
-        ranks_b = ranks[second]
-        for item in range(out.shape[1]):
-            start = indptr[item]
-            stop = indptr[item + 1]
-            weight_a = weighted_a = weight_b = weighted_b = 0.0
-            sum_a = sum_b = 0
-            for i in range(start, stop):
-                gene = np.uint32(members[i])
-                rank_a = ranks_a[gene]
-                rank_b = ranks_b[gene]
-                power_a = power[np.uint32(rank_a)]
-                power_b = power[np.uint32(rank_b)]
-                weight_a += power_a
-                weight_b += power_b
-                weighted_a += power_a * rank_a
-                weighted_b += power_b * rank_b
-                sum_a += rank_a
-                sum_b += rank_b
-            k = _present(ranks_a, counts[first], members, start, stop)
-            out[first, item] = _difference(counts[first], k, weight_a, weighted_a, sum_a)
-            k = _present(ranks_b, counts[second], members, start, stop)
-            out[second, item] = _difference(counts[second], k, weight_b, weighted_b, sum_b)
-
-
-@compiled
-def _present(ranks, n, members, start, stop):
-    k = stop - start
-    if n < ranks.shape[0]:
-        for i in range(start, stop):
-            k -= ranks[members[i]] == 0
-    return k
-
-
-@compiled
-def _difference(n, k, weight, weighted, doubled):
-    if k == 0 or k == n:
-        return np.nan
-    return 0.5 * weighted / weight - (n * (n + 1) / 2.0 - 0.5 * doubled) / (n - k)
 
 
 def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0.25) -> np.ndarray:
@@ -128,8 +79,10 @@ def ssgsea(matrix: Any, lists: GeneLists, *, threads: int = 1, weight: float = 0
     power = (np.arange(2 * n_genes + 1) / 2.0) ** weight
     power[0] = 0.0
 
+    used, places = lists.compact(n_genes)
+
     def work(ranked: Ranked, start: int, stop: int) -> None:
-        _scores(ranked.ranks, ranked.counts, lists.indptr, lists.members, power, out[start:stop])
+        closed_form(ranked.ranks, ranked.counts, lists.indptr, places, used, power, out[start:stop])
 
     for_ranked(matrix, work, threads=threads)
     return lists.difference(out)

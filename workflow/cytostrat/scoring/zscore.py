@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cytostrat.compiled import compiled
 from cytostrat.scoring.columns import SMALLEST_SD, for_genes, moments
-from cytostrat.scoring.compiled import compiled
 from cytostrat.scoring.genelists import GeneLists
 from cytostrat.scoring.ranking import for_rows
 from cytostrat.scoring.records import Method

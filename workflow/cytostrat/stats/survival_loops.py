@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cytostrat.scoring.compiled import compiled
+from cytostrat.compiled import compiled
 
 CONVERGED, DIVERGED, SINGULAR = 0, 1, 2
 BLOCK = 32
