@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cytostrat import tables
 from cytostrat.her2 import truth_table
 from cytostrat.validation import reference
 
@@ -21,10 +22,17 @@ def _markdown_her2() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _markdown_clinical() -> str:
+    lines = ["| column | values |", "|---|---|"]
+    lines += [f"| `{name}` | {what} |" for name, what in tables.CLINICAL_COLUMNS.items()]
+    return "\n".join(lines) + "\n"
+
+
 def updated(text: str) -> str:
     """Return the manual with its generated parts made anew."""
     parts = {
         "her2": _markdown_her2(),
+        "clinical": _markdown_clinical(),
         "config": reference("config"),
         "cohort": reference("cohort"),
     }

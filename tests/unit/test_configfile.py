@@ -59,7 +59,7 @@ def test_folders_start_at_the_configuration(tmp_path, monkeypatch):
     assert found.mirror == str(tmp_path / "mirror")
     with pytest.raises(ConfigError, match="key mirror names 'absent', but there is no folder"):
         run(tmp_path, SPEC, mirror="absent")
-    with pytest.raises(ConfigError, match="an environment variable in it is not set"):
+    with pytest.raises(ConfigError, match="the environment variable NOT_SET_ANYWHERE is not set"):
         run(tmp_path, SPEC, downloads="${NOT_SET_ANYWHERE}/files")
 
 

@@ -144,7 +144,7 @@ def test_named_groups_compare_any_two_sets_of_values(planted):
     assert absent["estimate"].isna().all()
     assert absent["note"].str.contains("column pam50 is not in the cohort").all()
     overlapping = {"a": {"column": "grade", "case": ["3", "2"], "control": ["2"]}}
-    with pytest.raises(EstimationError, match="value 2 of column grade on both sides"):
+    with pytest.raises(EstimationError, match="the value 2 of column grade in case and in"):
         _contrast(clinical, values, groups=overlapping)
 
 

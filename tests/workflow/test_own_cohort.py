@@ -71,7 +71,7 @@ def test_the_example_runs_as_it_is_written(example, monkeypatch, capsys):
     assert cli.main(checked[1:]) == 0
     assert "Ready for a run." in capsys.readouterr().out
     workflow(*run[1:])
-    results = folder / "results"
+    results = folder / "results" / "mine"
     assert "My cohort" in (results / "report.html").read_text(encoding="utf-8")
     her2 = tables.read_cohort(results / "cohorts" / "mine.h5ad").obs["her2"]
     assert (her2 == "positive").sum() == facts["her2"].sum()

@@ -57,7 +57,7 @@ def check(
     data: Mapping[str, Any], *, file: str | Path, environ: Mapping[str, str]
 ) -> dict[str, Any]:
     """Check the content of a cohort file; see `load`."""
-    spec = validate(_text_keys(data), "cohort", file=file)
+    spec = validate(text_keys(data), "cohort", file=file)
     spec["title"] = spec["title"] or spec["name"]
     spec["namespace"] = spec["namespace"] or spec["name"]
     folder = Path(file).resolve().parent
@@ -124,7 +124,7 @@ def key_text(value: Any) -> str:
     return str(value)
 
 
-def _text_keys(data: Any, key: str = "") -> Any:
+def text_keys(data: Any, key: str = "") -> Any:
     """Return a copy whose mapping keys are all texts, as a schema expects.
 
     YAML reads the bare words ``on`` and ``yes`` as true: ``on`` is a key of ``sampling``.
@@ -132,8 +132,8 @@ def _text_keys(data: Any, key: str = "") -> Any:
     if isinstance(data, Mapping):
         true = "on" if key == "sampling" else "yes"
         texts = [(true if name is True else key_text(name), item) for name, item in data.items()]
-        return {name: _text_keys(item, name) for name, item in texts}
-    return [_text_keys(item) for item in data] if isinstance(data, list) else data
+        return {name: text_keys(item, name) for name, item in texts}
+    return [text_keys(item) for item in data] if isinstance(data, list) else data
 
 
 def _sources(
@@ -158,7 +158,14 @@ def _sources(
     return out
 
 
-def _location(text: str, place: str, folder: Path, environ: Mapping[str, str]) -> str:
+def expanded(text: str, place: str, environ: Mapping[str, str]) -> str:
+    """Return a path or address with ``${VARIABLE}`` and ``~`` filled in.
+
+    Raises
+    ------
+    ConfigError
+        A variable is not set.
+    """
     for name in _VARIABLE.findall(text):
         if not environ.get(name):
             raise ConfigError(
@@ -166,6 +173,11 @@ def _location(text: str, place: str, folder: Path, environ: Mapping[str, str]) -
                 f"set it, for example: export {name}=/path/to/folder."
             )
     text = _VARIABLE.sub(lambda match: environ[match.group(1)], text.strip())
+    return environ.get("HOME", "~") + text[1:] if text == "~" or text.startswith("~/") else text
+
+
+def _location(text: str, place: str, folder: Path, environ: Mapping[str, str]) -> str:
+    text = expanded(text, place, environ)
     if is_url(text) or text.startswith(SIMULATED):
         return text
     if "://" in text:
@@ -173,8 +185,6 @@ def _location(text: str, place: str, folder: Path, environ: Mapping[str, str]) -
             f"{place} is {text!r}, which is neither a path nor an address that starts with "
             "http://, https:// or ftp://; download the file and give its path."
         )
-    if text == "~" or text.startswith("~/"):
-        text = environ.get("HOME", "~") + text[1:]
     return os.path.normpath(folder / text)
 
 

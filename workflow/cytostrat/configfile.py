@@ -138,7 +138,7 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
                 "already has; give each cohort a name of its own."
             )
         cohorts[cohort["name"]] = cohort
-        cohort_files[cohort["name"]] = load_yaml(path)
+        cohort_files[cohort["name"]] = cohortfile.text_keys(load_yaml(path))
     gene_sets = []
     for item in checked["signatures"]["user"]:
         pair = []
@@ -167,14 +167,7 @@ def load_run(config: Mapping[str, Any], *, file: str | Path) -> Run:
 
 def _folder(text: str, place: str, folder: Path) -> str:
     """Return a folder of the configuration; ``~`` and ``${VARIABLE}`` are expanded."""
-    if not text:
-        return ""
-    path = os.path.expanduser(os.path.expandvars(text))
-    if "$" in path:
-        raise ConfigError(
-            f"{place} is {text!r}, but an environment variable in it is not set; set it first."
-        )
-    return os.path.normpath(folder / path)
+    return os.path.normpath(folder / cohortfile.expanded(text, place, os.environ)) if text else ""
 
 
 def family_selectors(

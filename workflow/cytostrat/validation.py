@@ -18,6 +18,7 @@ from cytostrat.errors import ConfigError
 LARGEST_FILE = 1 << 20
 MOST_VALUES = 100_000
 DEEPEST = 50
+LONGEST_DEFAULT = 200  # characters in a cell of the manual
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 
 
@@ -181,22 +182,24 @@ def _rule(error: jsonschema.ValidationError) -> str:
 def reference(name: str) -> str:
     """Return the keys of a shipped schema as a Markdown table: key, what it is, default."""
     lines = ["| key | what it is | default |", "|---|---|---|"]
-    _describe(schema(name), "", lines, seen=set())
+    _describe(schema(name), "", lines, seen={})
     return "\n".join(lines) + "\n"
 
 
-def _describe(rules: Mapping[str, Any], prefix: str, lines: list[str], *, seen: set[int]) -> None:
+def _describe(
+    rules: Mapping[str, Any], prefix: str, lines: list[str], *, seen: dict[int, str]
+) -> None:
     for key, sub in rules.get("properties", {}).items():
         full = f"{prefix}{key}"
-        text = sub.get("description", "")
-        if "enum" in sub:
-            text += f" One of: {', '.join(str(value) or 'empty' for value in sub['enum'])}."
         if id(sub) in seen:
-            lines.append(f"| `{full}` | as the one above | |")
+            lines.append(f"| `{full}` | as `{seen[id(sub)]}` | |")
             continue
-        default = "required" if key in rules.get("required", []) else f"`{_short(sub)}`"
-        lines.append(f"| `{full}` | {text.replace('|', '/')} | {default} |")
-        seen.add(id(sub))
+        text = sub.get("description", "")
+        for how, choices in (("One", sub.get("enum")), ("Any", sub.get("items", {}).get("enum"))):
+            if choices:
+                text += f" {how} of: {', '.join(str(value) or 'empty' for value in choices)}."
+        lines.append(f"| `{full}` | {text.replace('|', '/')} | {_default(rules, key)} |")
+        seen[id(sub)] = full
         _describe(sub, f"{full}.", lines, seen=seen)
         for inner, mark in (
             (sub.get("items"), "[]."),
@@ -206,8 +209,11 @@ def _describe(rules: Mapping[str, Any], prefix: str, lines: list[str], *, seen: 
                 _describe(inner, f"{full}{mark}", lines, seen=seen)
 
 
-def _short(rules: Mapping[str, Any]) -> str:
-    return json.dumps(rules.get("default"))
+def _default(rules: Mapping[str, Any], key: str) -> str:
+    if key in rules.get("required", []):
+        return "required"
+    text = json.dumps(rules["properties"][key].get("default"))
+    return f"`{text}`" if len(text) <= LONGEST_DEFAULT else "that of `config/config.yaml`"
 
 
 def _fill(data: Any, rules: Mapping[str, Any]) -> None:

@@ -96,8 +96,8 @@ def named_comparison(
     both = sorted(set(cases) & set(controls))
     if both:
         raise EstimationError(
-            f"Group contrast {name} has the value {both[0]} of column {column} on both sides; "
-            "leave it in one."
+            f"Key contrast.groups.{name} names the value {both[0]} of column {column} in case and "
+            "in control; leave it in one of the two."
         )
     values = status(clinical, column)
     text = values.where(values.isna(), values.astype(str))

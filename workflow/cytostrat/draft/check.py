@@ -107,8 +107,9 @@ def _local(
             found = next((path for path in here if path.is_file()), None)
             if found is None:
                 out.problems.append(
-                    f"{source.key}: {place} is not downloaded; run `snakemake fetch_all`, or name "
-                    "the folder that has it with --downloads or --mirror."
+                    f"{source.key}: {place} is not downloaded; run `snakemake fetch_all --cores 1 "
+                    "--configfile` with your configuration, or name the folder that has it with "
+                    "--downloads or --mirror."
                 )
                 continue
             place = str(found)
@@ -116,7 +117,8 @@ def _local(
                 out.remarks.append(f"{source.key}: no sha256 is stated for {source.location}")
         elif place.startswith(cohortfile.SIMULATED):
             out.problems.append(
-                f"{source.key}: {place} is made by a run; check the cohort after the rule simulate."
+                f"{source.key}: {place} is simulated by a run, which checks it too; there is no "
+                "file to check beforehand."
             )
             continue
         elif not Path(place).exists():

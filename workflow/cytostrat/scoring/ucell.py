@@ -115,7 +115,7 @@ def ucell(
         owner = lists.names[int(np.argmax((lists.up == largest) | (lists.down == largest)))]
         raise ScoringError(
             f"Gene set {owner!r} has {sizes[largest]} genes, more than the {cap} ranks that ucell "
-            "looks at; raise max_rank, shorten the set, or skip missing genes."
+            "looks at; shorten the set, or score it by another method."
         )
     sums = np.empty((n_cells, len(lists.declared)))
     present = np.empty(sums.shape, dtype=np.int32)
