@@ -44,9 +44,9 @@ def test_checksums_that_differ_are_refused(tmp_path):
 
 
 def test_an_address_that_is_not_fetched_is_refused(tmp_path):
-    one = run(tmp_path, changed(SPEC, expression__source={"url": "ftp://host.org/a"}))
-    with pytest.raises(ConfigError, match="download the file and give its path"):
-        one.remotes()
+    for source in ({"url": "ftp://host.org/a"}, {"path": "ftp://host.org/a"}):
+        with pytest.raises(ConfigError, match=r"ftp://host\.org/a"):
+            run(tmp_path, changed(SPEC, expression__source=source))
 
 
 def test_folders_start_at_the_configuration(tmp_path, monkeypatch):

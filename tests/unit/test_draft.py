@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from cytostrat import draft
 from cytostrat.draft import columns, joins
@@ -422,3 +424,18 @@ def test_cells_that_do_not_fit_into_memory_are_drafted_and_checked(
     assert found.findings.problems == []
     assert found.facts["cells"] == "480 from 8 patient(s) after filters"
     assert found.facts["HALLMARK_INTERFERON_ALPHA_RESPONSE"] == "97 of 97 genes"
+
+
+def test_cells_without_counts_that_do_not_fit_into_memory_are_drafted_with_a_doubt(
+    tmp_path, index, monkeypatch
+):
+    monkeypatch.setattr("cytostrat.readers.rows.IN_MEMORY", 1)
+    counts = np.random.default_rng(1).poisson(0.3, size=(5001, 60)).astype(np.float32)
+    cells = anndata.AnnData(
+        sparse.csr_matrix(np.log1p(counts)),
+        obs=pd.DataFrame({"donor": "P1"}, index=[f"C{i}" for i in range(5001)]),
+        var=pd.DataFrame(index=sorted(index.approved)[:60]),
+    )
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    found = draft.draft([tmp_path / "cells.h5ad"], output=tmp_path / "draft.yaml", index=index)
+    assert "no counts, which cells need" in "\n".join(found.unsure)

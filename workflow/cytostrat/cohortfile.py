@@ -18,7 +18,7 @@ from cytostrat.validation import load_yaml, schema, validate
 
 SIMULATED = "simulated:"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_URL = re.compile(r"^(https?|ftp)://", re.IGNORECASE)
+_URL = re.compile(r"^https?://", re.IGNORECASE)
 
 
 class Source(NamedTuple):
@@ -183,7 +183,7 @@ def _location(text: str, place: str, folder: Path, environ: Mapping[str, str]) -
     if "://" in text:
         raise ConfigError(
             f"{place} is {text!r}, which is neither a path nor an address that starts with "
-            "http://, https:// or ftp://; download the file and give its path."
+            "http:// or https://; download the file and give its path."
         )
     return os.path.normpath(folder / text)
 

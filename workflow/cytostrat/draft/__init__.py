@@ -232,6 +232,9 @@ def guess_scale(
             )
             return "counts", span, doubt, None
         return "fpkm", span, f"linear values ({span}); fpkm, tpm of a part of the genes?", None
+    if part.kind == "single_cell":
+        doubt = f"{span}, not whole: no counts, which cells need; does another layer hold them?"
+        return "log2", span, doubt, None
     values = expression.values.data if hasattr(expression.values, "indptr") else expression.values
     finite = values[np.isfinite(values)]
     floor = float(np.mean(finite <= low + 1e-6)) if finite.size else 0.0

@@ -172,7 +172,8 @@ def fetch(
                 record(lock, url, *found, declared=bool(sha256))
                 part.replace(target)
                 forget(part)
-    record(lock, url, *found, declared=bool(sha256))
+    else:
+        record(lock, url, *found, declared=bool(sha256))
     digest, n_bytes = found
     if target != destination:
         _place(target, destination)
