@@ -95,12 +95,14 @@ POOL = {
     "scale": "adjusted_g",
     "model": "random",
     "k": 3,
+    "cohorts": "a, b, c",
     "estimate": -0.5,
     "low": -0.8,
     "high": -0.2,
     "p": 0.001,
     "family": "f",
     "q": 0.002,
+    "null_p": 0.01,
     "tau2": 0.0,
     "i2": 0.0,
     "pi_low": np.nan,
@@ -193,6 +195,10 @@ def test_a_scale_without_a_bound_cannot_show_no_difference():
         ({"estimate": None, "note": "not estimated: 2 samples"}, "not estimated: 2 samples"),
         ({"note": notes.UNUSABLE}, "too few genes"),
         ({"note": notes.CASE_CONTROL}, "crude effect of a cohort sampled case-control"),
+        (
+            {"note": notes.sampling_note({"design": "trial", "on": ["her2"]})},
+            "crude effect of a cohort sampled by her2 (trial)",
+        ),
         ({"note": notes.CONTROL_FAILED}, "failed a positive control"),
         ({"p": None, "note": "one patient"}, "a description without a test: one patient"),
         ({"signature": "B"}, "the cohort lacks HER2 status"),
@@ -251,8 +257,14 @@ def test_without_the_rule_of_agreement_each_stands_alone():
         ({}, [], "not testable", "k < 3: 0 cohorts"),
         ({}, [{"model": "fixed"}], "not testable", "k < 3"),
         ({}, [{"high": 0.1}], "inconclusive", "holds 0"),
-        ({"null_p": None}, [{}], "inconclusive", "not compared with random sets"),
-        ({"note": notes.CASE_CONTROL}, [{}], "not testable", "sampled case-control: one"),
+        ({}, [{"null_p": None}], "inconclusive", "not compared with random sets"),
+        ({"null_p": 0.9}, [{"null_p": 0.04}], "consistent", "lies below 0"),
+        (
+            {},
+            [{"k": 2, "note": "left out: one, sampled by her2 (trial)"}],
+            "not testable",
+            "k < 3: 2 cohorts could be pooled; left out: one, sampled by her2 (trial)",
+        ),
     ],
 )
 def test_the_pooled_verdict(row, pool, words, reason):
@@ -261,21 +273,26 @@ def test_the_pooled_verdict(row, pool, words, reason):
     assert reason in found["reason"]
 
 
-def test_null_p_of_cohorts_is_joined_by_fisher():
-    rows = [{"cohort": name, "null_p": p} for name, p in zip("abc", (0.1, 0.2, 0.03), strict=True)]
-    found = verdicts(rows, pool=[{}], cohorts=dict.fromkeys("abc", "bulk")).loc[(POOLED, "A")]
-    # R 4.2: pchisq(-2 * sum(log(c(0.1, 0.2, 0.03))), 6, lower.tail = FALSE)
-    assert found["null_p"] == pytest.approx(0.02156175132, rel=1e-8)
+HAZARDS = f"{notes.HAZARDS} for the score (Schoenfeld p = 0.003)"
 
 
-def test_a_cohort_with_a_failed_control_lends_no_null_p():
-    rows = [
-        {"cohort": "a", "null_p": 0.04},
-        {"cohort": "b", "null_p": 1.0},
-        {"cohort": "b", "question": "control", "endpoint": "her2", "scale": "auc", "low": 0.5},
-    ]
-    found = verdicts(rows, pool=[{}], cohorts={"a": "bulk", "b": "bulk"}).loc[(POOLED, "A")]
-    assert found["null_p"] == pytest.approx(0.04)
+def test_failed_hazards_stand_in_the_reason_of_cohort_and_pool():
+    pool = {"note": f"left out: b; {notes.HAZARDS} in a, c"}
+    found = verdicts([{"note": f"something; {HAZARDS}"}], pool=[pool])
+    assert HAZARDS in found.loc[("one", "A"), "reason"]
+    assert f"{notes.HAZARDS} in a, c" in found.loc[(POOLED, "A"), "reason"]
+    assert "left out" not in found.loc[(POOLED, "A"), "reason"]
+    assert notes.HAZARDS not in verdicts([{}]).loc[("one", "A"), "reason"]
+
+
+@pytest.mark.parametrize(("low", "small"), [(0.02, True), (-0.02, False)])
+def test_no_difference_says_where_the_effect_is_not_zero(low, small):
+    row = {"estimate": 0.06, "low": low, "high": 0.12 - low, "q": 1e-5, "null_p": 0.12}
+    found = verdicts([row]).loc[("one", "A")]
+    assert found["verdict"] == "no difference"
+    said = "small, though not zero: the 95 % interval lies above 0"
+    assert (said in found["reason"]) == small
+    assert ("q = 1e-05, random-set p = 0.12" in found["reason"]) == small
 
 
 # 80 % power at half-width h of a 95 % interval: h * (1.96 + 0.8416) / 1.96 = 1.4294 h.
@@ -292,6 +309,31 @@ def test_a_cohort_with_a_failed_control_lends_no_null_p():
 )
 def test_reachable(row, reachable):
     assert verdicts([row]).loc[("one", "A"), "reachable"] == reachable
+
+
+# Eight patients, se = SD / sqrt(8): 80 % power shows 1.4294 t(0.975, 7) / sqrt(8) = 1.19 SD;
+# of 40 patients 1.4294 t(0.975, 39) / sqrt(40) = 0.457 SD. Large is 0.8 SD.
+@pytest.mark.parametrize(
+    ("n", "t", "estimate", "reachable", "words"),
+    [
+        (8, 2.3646, 0.5, False, "inconclusive"),
+        (40, 2.0227, 0.1, True, "inconclusive"),
+        (8, 2.3646, -2.0, True, "consistent"),
+    ],
+)
+def test_a_scale_of_its_own_unit_is_counted_in_sd_between_patients(
+    n, t, estimate, reachable, words
+):
+    scale, sd = "umi_per_10k difference", 1.3
+    se = sd / n**0.5
+    row = interval(estimate, t * se) | {
+        "scale": scale, "se": se, "n": n, "power_limit": None, "null_p": None,
+    }  # fmt: skip
+    claim = {"select": CLAIM["select"] | {"scale": scale}, "random_sets": "none"}
+    large = {"large": RULE["large"] | {"paired_d": 0.8}}
+    found = verdicts([row], claim=claim, rule=large).loc[("one", "A")]
+    assert (found["verdict"], found["reachable"]) == (words, reachable)
+    assert f"'no difference' can't be said, the rule has no bound for {scale}" in found["reason"]
 
 
 THRESHOLD = {

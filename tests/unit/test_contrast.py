@@ -206,7 +206,7 @@ def test_coverage_and_sampling_leave_their_notes(middle):
         coverage_rows(COLUMNS, unusable=["tied"], absent=["apart"]),
         dict.fromkeys(COLUMNS),
         cohort="c",
-        sampling={"design": "case_control", "on": ["her2"], "note": ""},
+        sampling={"design": "trial", "on": ["her2"], "note": ""},
     )
     marked = notes.carries(effects["note"], notes.UNUSABLE)
     assert set(effects.loc[marked, "signature"]) == {"tied", "apart"}
@@ -215,7 +215,7 @@ def test_coverage_and_sampling_leave_their_notes(middle):
     absent = effects[effects["signature"] == "apart"]
     assert absent["estimate"].isna().all()
     assert absent["note"].str.contains("no gene of the set is measured").all()
-    crude = notes.carries(effects["note"], notes.CASE_CONTROL)
+    crude = effects["note"].map(notes.sampled_how) == "sampled by her2 (trial)"
     assert (crude == (effects["adjustment"] == "none")).all()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytostrat import meta, tables
+from cytostrat import meta, survival, tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
 from cytostrat.stats.controls import control_note
@@ -130,14 +130,138 @@ def test_only_what_is_alike_in_every_cohort_is_pooled():
     assert len(pooled) == 4
 
 
-def test_crude_pools_name_the_cohorts_sampled_case_control():
-    pooled = meta.pool_effects(
-        _effects(
-            _row("a", adjustment="none", scale="hedges_g", note=notes.CASE_CONTROL),
-            _row("b", adjustment="none", scale="hedges_g"),
-        )
-    )
-    assert pooled["note"].str.contains("sampled case-control: a$").all()
+def test_crude_effects_that_sampling_shapes_stay_out_of_the_crude_pool():
+    trial = notes.sampling_note({"design": "trial", "on": ["her2", "er"]})
+    crude = {"adjustment": "none", "scale": "hedges_g"}
+    rows = [
+        _row("a", 9.0, **crude, note=f"something; {trial}"),
+        _row("b", 0.1, **crude),
+        _row("c", 0.3, **crude),
+        _row("d", 9.0, **crude, note=notes.CASE_CONTROL),
+        *(_row(cohort, 0.2, note="") for cohort in "abcd"),
+    ]
+    pooled = meta.pool_effects(_effects(*rows)).set_index(["adjustment", "model"])
+    for model in ("fixed", "random"):
+        row = pooled.loc[("none", model)]
+        assert (row["k"], row["cohorts"]) == (2, "b, c")
+        assert row["estimate"] == pytest.approx(0.2)
+        assert "left out: a, sampled by her2 and er (trial)" in row["note"]
+        assert "left out: d, sampled case-control" in row["note"]
+        assert pooled.loc[("er+age", model), "cohorts"] == "a, b, c, d"
+        assert "left out" not in pooled.loc[("er+age", model), "note"]
+
+
+def test_the_crude_effect_in_the_adjusted_patients_is_pooled_beside_the_adjusted_one():
+    same = f"{tables.SAME_PATIENTS}er+age"
+    trial = notes.sampling_note({"design": "trial", "on": ["her2"]})
+    rows = [_row(c, 0.4, adjustment=same, note=trial) for c in "ab"] + [_row(c) for c in "ab"]
+    other = [_row(c, adjustment=f"{tables.SAME_PATIENTS}er+age+grade") for c in "ab"]
+    pooled = meta.pool_effects(_effects(*rows, *other))
+    assert set(pooled["adjustment"]) == {same, "er+age"}
+    assert set(pooled["cohorts"]) == {"a, b"}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "note", "how"),
+    [
+        (None, "", ""),
+        ({"design": "population"}, "", ""),
+        ({"design": "trial"}, "", ""),
+        ({"design": "case_control"}, notes.CASE_CONTROL, "sampled case-control"),
+        ({"design": "trial", "on": ["her2"]}, None, "sampled by her2 (trial)"),
+        ({"design": "convenience", "on": ["stage"]}, None, "sampled by stage (convenience)"),
+        ({"design": "case_control", "on": ["her2", "er"]}, None,
+         "sampled by her2 and er (case-control)"),
+    ],
+)  # fmt: skip
+def test_who_was_sampled_by_what_is_told_and_found_again(sampling, note, how):
+    told = notes.sampling_note(sampling)
+    assert note is None or told == note
+    assert notes.sampled_how(f"label quality: low; {told}; more") == how
+
+
+def test_null_p_is_joined_over_the_cohorts_that_entered():
+    rows = [
+        _row("a", 0.3, null_p=0.01),
+        _row("b", 0.2, null_p=0.03),
+        _row("c", 0.4, null_p=0.02),
+        _row("d", 0.4, null_p=0.5, note=notes.UNUSABLE),
+        _row("e", 0.4, null_p=0.5),
+    ]
+    pooled = meta.pool_effects(_effects(*rows), rivals={"e": ["a"]})
+    assert set(pooled["cohorts"]) == {"a, b, c"}
+    # 2 (0.01 + 0.03 + 0.02) / 3
+    assert pooled["null_p"].tolist() == pytest.approx([0.04, 0.04])
+    alone = meta.pool_effects(_effects(rows[1])).loc[0]
+    assert (alone["cohorts"], alone["null_p"]) == ("b", 0.03)
+    rows[1]["null_p"] = np.nan
+    assert meta.pool_effects(_effects(*rows), rivals={"e": ["a"]})["null_p"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("p", "estimates", "pooled", "expected"),
+    [
+        ([0.01, 0.02, 0.03], [1, 1, 1], 1, 0.04),
+        ([0.01, 0.02, 0.03], [-1, -1, -1], -1, 0.04),
+        # the second speaks for the other direction: 2 (0.01 + 1 + 0.03) / 3
+        ([0.01, 0.001, 0.03], [1, -1, 1], 1, 2 * 1.04 / 3),
+        ([0.01, 0.001, 0.03], [1, 0, 1], 1, 2 * 1.04 / 3),
+        ([0.6, 0.7], [1, 1], 1, 1.0),
+        ([0.2], [1], 1, 0.2),
+        ([], [], 1, np.nan),
+    ],
+)
+def test_joined_null_p_by_hand(p, estimates, pooled, expected):
+    found = meta.joined_null_p(np.array(p), np.array(estimates), pooled=pooled)
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_strata_of_a_time_split_are_in_no_pool():
+    """They exist only where proportional hazards failed."""
+    rows = [
+        _row(cohort, scale="log_hr", question="survival", stratum=stratum)
+        for cohort in "ab"
+        for stratum in ("all", "all, first 3 years", "er_negative, after 2.5 years")
+    ]
+    assert set(meta.pool_effects(_effects(*rows))["stratum"]) == {"all"}
+
+
+def test_a_pool_says_where_hazards_were_not_proportional():
+    note = f"{notes.HAZARDS} for the score (Schoenfeld p = 0.01)"
+    rows = [_row("a", scale="log_hr", note=note), _row("b", scale="log_hr")]
+    left = _row("c", scale="log_hr", note=f"{note}; {notes.UNUSABLE}")
+    pooled = meta.pool_effects(_effects(*rows, left))
+    assert pooled["note"].str.contains(f"{notes.HAZARDS} in a", regex=False).all()
+    assert not pooled["note"].str.contains("in a, c", regex=False).any()
+
+
+def test_survival_names_time_splits_and_hazards_as_the_pool_expects_them():
+    rng = np.random.default_rng(3)
+    n = 300
+    score = rng.normal(size=n)
+    early = rng.exponential(1 / np.exp(1.5 * score)) * 900
+    late = 1100 + rng.exponential(1 / np.exp(-1.5 * score)) * 900
+    time = np.where(early < 1000, early, late)
+    samples = pd.Index([f"s{i}" for i in range(n)], name="sample")
+    clinical = pd.DataFrame({"OS_time": time, "OS_event": 1.0}, index=samples)
+    scores = pd.DataFrame(
+        {
+            "cohort": "a", "sample": samples, "cell_type": "", "signature": "IL1",
+            "method": "ssgsea", "score": score, "percentile": 50.0,
+        }
+    )  # fmt: skip
+    found = survival.survival_effects(
+        clinical, tables.SCORES.conform(scores), tables.COVERAGE.empty(), ["IL1"], cohort="a",
+        bootstrap=0,
+    )  # fmt: skip
+    split = set(found["stratum"]) - {"all"}
+    strata = {name for name in split if name.startswith("all, ")}
+    assert strata
+    assert all(meta.TIME_SPLIT.search(name) for name in strata)
+    assert not any(meta.TIME_SPLIT.search(name) for name in split - strata)
+    whole = found[(found["question"] == "survival") & (found["stratum"] == "all")]
+    crude = whole[whole["adjustment"] == "none"]
+    assert notes.clauses(crude["note"].iloc[0], notes.HAZARDS)
 
 
 def test_correlations_are_pooled_as_fishers_z():

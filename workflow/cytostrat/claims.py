@@ -14,8 +14,8 @@ consistent, inconsistent              the same for a surrogate or an extrapolati
 no difference                         the 90 % interval lies inside the equivalence bound
 inconclusive                          none of these
 not testable                          no estimate, a measurement that can't be used, a crude
-                                      effect of a case-control cohort, a failed positive
-                                      control, or fewer cohorts than the rule asks for
+                                      effect of a cohort whose sampling shapes it, a failed
+                                      positive control, or fewer cohorts than the rule asks for
 ===================================== ========================================================
 
 Rules
@@ -27,14 +27,25 @@ Rules
 * An estimate that isn't compared with zero (`threshold`) has no p in the Effects table; its
   p is the normal one of estimate, threshold and standard error, and q is Benjamini-Hochberg over
   the claim's signatures.
-* A pooled row takes the random-effects model; its null p joins those of the cohorts by Fisher's
-  method.
-* ``reachable``: a large effect would have been seen with 80 % power, or an estimate of zero would
-  have passed as no difference.
+* A pooled row takes the random-effects model over the cohorts that entered it, with the null p
+  that `cytostrat.meta.joined_null_p` joined over these: twice the arithmetic mean, in which a
+  cohort whose estimate lies on the other side than the pooled one counts with 1.
+* A crude effect gives no verdict where the cohort was sampled case-control, or where it was
+  sampled by a variable that its file names, as a trial that took one HER2 group was.
+* An effect inside the bound is ``no difference`` even where its 95 % interval leaves out zero; the
+  reason then says that it is small, though not zero, and gives q and null p.
+* Where proportional hazards failed, the reason says so: the hazard ratio is then an average over
+  the time of follow-up.
+* ``reachable``: another verdict than inconclusive was given; or a large effect would have been
+  seen with 80 % power; or an estimate of zero would have passed as no difference. A scale of its
+  own unit, for which the rule names neither a large effect nor a bound, is counted in standard
+  deviations between its n (se times the root of n) and takes the large ``paired_d``; no
+  difference can't be said on it.
 
 References
 ----------
-Schuirmann 1987, doi:10.1007/BF01068419 (two one-sided tests); Fisher 1932 (joining p-values).
+Schuirmann 1987, doi:10.1007/BF01068419 (two one-sided tests); Vovk & Wang 2020,
+doi:10.1093/biomet/asaa027 (joining dependent p-values).
 """
 
 from __future__ import annotations
@@ -62,6 +73,7 @@ RANDOM = "random"
 NOT_TESTABLE = "not testable"
 INCONCLUSIVE = "inconclusive"
 NO_DIFFERENCE = "no difference"
+OWN_UNIT = "paired_d"
 WORDS = {
     "direct": ("supported", "contradicted"),
     "surrogate": ("consistent", "inconsistent"),
@@ -81,8 +93,10 @@ _POWER_TO_HALF_WIDTH = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / stats.nor
 class _Estimate:
     """One estimate of a claim, or the reason why there is none.
 
-    `df` is that of the interval, infinite where the normal distribution or an unknown number
-    stands behind it, which makes the 90 % interval taken from it too wide rather than too narrow.
+    `spread` is the standard deviation between the units that n counts, `limits` what its note
+    says of how it may be read. `df` is that of the interval, infinite where the normal
+    distribution or an unknown number stands behind it, which makes the 90 % interval taken from
+    it too wide rather than too narrow.
     """
 
     estimate: float = np.nan
@@ -94,7 +108,9 @@ class _Estimate:
     scale: str = ""
     method: str = ""
     power_limit: float = np.nan
+    spread: float = np.nan
     df: float = np.inf
+    limits: str = ""
     missing: str = ""
 
 
@@ -146,8 +162,7 @@ def judge(
             here = chosen[chosen["cohort"] == cohort]
             found = _of_cohort(claim, here, cohort in failed)
             rows.extend(_verdicts(claims.rule, claim, cohort, found, method))
-        left = chosen[chosen["cohort"].isin(set(alike) - failed)]
-        found = _of_pool(claims.rule, claim, _chosen(pooled, claim, method), left)
+        found = _of_pool(claims.rule, claim, _chosen(pooled, claim, method))
         rows.extend(_verdicts(claims.rule, claim, POOLED, found, method))
     return tables.VERDICTS.conform(
         pd.DataFrame(rows, columns=[*tables.VERDICTS.columns, "hypothesis", "scale"])
@@ -215,8 +230,8 @@ def _excluded(claim: Mapping[str, Any], row: pd.Series, failed: bool) -> str:
     note = str(row["note"])
     if failed or notes.CONTROL_FAILED in note:
         return "the cohort failed a positive control"
-    if notes.CASE_CONTROL in note:
-        return "it is a crude effect of a cohort sampled case-control"
+    if notes.SAMPLED in note:
+        return f"it is a crude effect of a cohort {notes.sampled_how(note)}"
     if notes.UNUSABLE in note:
         return "too few genes of the signature are measured"
     if claim["threshold"] == 0 and pd.isna(row["p"]):
@@ -230,8 +245,11 @@ def _measured(row: pd.Series, missing: str = "", **more: float) -> _Estimate:
         for name in ("estimate", "low", "high", "p", "q", "null_p", "power_limit")
         if name in row and pd.notna(row[name])
     }
+    if {"se", "n"} <= set(row.index) and pd.notna(row["se"]) and pd.notna(row["n"]):
+        numbers["spread"] = float(row["se"]) * float(row["n"]) ** 0.5
     texts = {name: str(row[name]) for name in ("scale", "method")}
-    return _Estimate(missing=missing, **texts, **(numbers | more))
+    limits = notes.join(notes.clauses(str(row["note"]), notes.HAZARDS))
+    return _Estimate(missing=missing, limits=limits, **texts, **(numbers | more))
 
 
 def _against_threshold(
@@ -259,7 +277,7 @@ def _against_threshold(
 
 
 def _of_pool(
-    rule: Mapping[str, Any], claim: Mapping[str, Any], pooled: pd.DataFrame, effects: pd.DataFrame
+    rule: Mapping[str, Any], claim: Mapping[str, Any], pooled: pd.DataFrame
 ) -> dict[str, _Estimate]:
     found = {}
     least = rule["min_cohorts"]
@@ -272,32 +290,17 @@ def _of_pool(
         if claim["threshold"] != 0:
             found[signature] = _Estimate(missing="this question is answered cohort by cohort")
         elif row is None or not np.isfinite(row["estimate"]):
-            found[signature] = _Estimate(
-                missing=f"k < {least}: {most} cohort{'' if most == 1 else 's'} could be pooled"
-            )
-        else:
-            same = effects[
-                (effects["signature"] == signature) & (effects["endpoint"] == row["endpoint"])
+            few = f"k < {least}: {most} cohort{'' if most == 1 else 's'} could be pooled"
+            sampled = [
+                clause
+                for note in rows["note"]
+                for clause in notes.clauses(note, "left out")
+                if ", sampled " in clause
             ]
-            crude = sorted(same.loc[notes.carries(same["note"], notes.CASE_CONTROL), "cohort"])
-            found[signature] = _measured(
-                row,
-                f"it pools crude effects of cohorts sampled case-control: {', '.join(crude)}"
-                if crude
-                else "",
-                null_p=_joined(same),
-                df=float(row["k"]) - 1,
-            )
+            found[signature] = _Estimate(missing=notes.join(few, sampled))
+        else:
+            found[signature] = _measured(row, df=float(row["k"]) - 1)
     return found
-
-
-def _joined(effects: pd.DataFrame) -> float:
-    """Join the null p of the cohorts by Fisher's method; NaN where one of them has none."""
-    usable = effects[effects["estimate"].notna() & ~notes.carries(effects["note"], notes.UNUSABLE)]
-    p = usable["null_p"].to_numpy(dtype=float)
-    if p.size == 0 or np.isnan(p).any():
-        return float("nan")
-    return float(bounded_p(stats.chi2.sf(-2 * np.log(p).sum(), 2 * p.size)))
 
 
 def _verdicts(
@@ -314,7 +317,8 @@ def _verdicts(
         else:
             verdict, reason = _verdict(rule, claim, one)
             reachable, how = _reachable(rule, one)
-            reason = f"{reason}; {how}"
+            reachable |= verdict != INCONCLUSIVE
+            reason = notes.join(reason, one.limits, how)
         if apart:
             alone = {name for name, other in found.items() if other.missing}
             if verdict != NOT_TESTABLE and alone:
@@ -343,6 +347,7 @@ def _verdict(rule: Mapping[str, Any], claim: Mapping[str, Any], one: _Estimate) 
     """Return the verdict on one estimate, and why."""
     threshold = claim["threshold"]
     side = int(one.low > threshold) - int(one.high < threshold)
+    direction = "above" if side > 0 else "below"
     lacking = []
     if side == 0:
         lacking.append(f"the 95 % interval holds {threshold:g}")
@@ -359,12 +364,22 @@ def _verdict(rule: Mapping[str, Any], claim: Mapping[str, Any], one: _Estimate) 
     if not lacking:
         expected = {"positive": 1, "negative": -1, "either": side}[claim["expected"]]
         word = WORDS[claim["relation"]][0 if side == expected else 1]
-        direction = "above" if side > 0 else "below"
         small = bound is not None and _equivalent(one, bound)
         text = f"the 95 % interval lies {direction} {threshold:g} and every further condition holds"
         return word, text + (f", though the effect is smaller than {bound:g}" if small else "")
     if bound is not None and _equivalent(one, bound):
-        return NO_DIFFERENCE, f"the 90 % interval lies within -{bound:g} and {bound:g}"
+        inside = f"the 90 % interval lies within -{bound:g} and {bound:g}"
+        if side == 0:
+            return NO_DIFFERENCE, inside
+        tested = [
+            f"{name} = {value:.2g}"
+            for name, value in (("q", one.q), ("random-set p", one.null_p))
+            if np.isfinite(value)
+        ]
+        return NO_DIFFERENCE, ", ".join(
+            [f"small, though not zero: the 95 % interval lies {direction} {threshold:g}", inside,
+             *tested]
+        )  # fmt: skip
     return INCONCLUSIVE, ", ".join(lacking)
 
 
@@ -377,11 +392,16 @@ def _reachable(rule: Mapping[str, Any], one: _Estimate) -> tuple[bool, str]:
     half = (one.high - one.low) / 2
     limit = one.power_limit if np.isfinite(one.power_limit) else half * _POWER_TO_HALF_WIDTH
     large, bound = rule["large"].get(one.scale), rule["equivalence"].get(one.scale)
+    if large is None and bound is None:
+        large = rule["large"].get(OWN_UNIT, np.nan) * one.spread
     seen = large is not None and limit <= large
     centred = bound is not None and tost_from_interval(-half, half, df=one.df, bound=bound)
     flat = bool(centred and centred.equivalent)
     parts = [f"effects from {limit:.2g} on would have been seen"]
-    parts.append(f"'no difference' {'could' if flat else 'could not'} have been shown")
+    if bound is None:
+        parts.append(f"'no difference' can't be said, the rule has no bound for {one.scale}")
+    else:
+        parts.append(f"'no difference' {'could' if flat else 'could not'} have been shown")
     return bool(seen or flat), ", ".join(parts)
 
 

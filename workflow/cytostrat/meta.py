@@ -8,10 +8,21 @@ beyond the two and says so; a single cohort is one row of model ``single`` that 
 meta-analysis.
 
 Partial correlations are pooled as Fisher's z and carried back (tau2 stays on the scale of z).
+
+`cohorts` names the cohorts that entered, and `null_p` joins their random-set p's
+(`joined_null_p`). Crude effects of a cohort whose sampling shapes them stay out, and so do the
+strata of a time-split hazard ratio: a cohort has them only where proportional hazards failed in
+it, so that a pool of them would be selected on the outcome. Where hazards were not proportional
+in a cohort, the pooled row says so.
+
+References
+----------
+Vovk & Wang 2020, doi:10.1093/biomet/asaa027 (twice the arithmetic mean of p-values).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,8 +38,10 @@ from cytostrat.stats.random_effects import Pool, fixed_effect, leave_one_out, ra
 POOLED_SCALES = ("hedges_g", "adjusted_g", "log_hr", "partial_rho")
 POOLED_ADJUSTMENTS = ("none", "er+age")
 NOT_POOLED_QUESTIONS = ("control",)
+TIME_SPLIT = re.compile(r", (?:first|after) \S+ years$")
 SINGLE_NOTE = "one cohort is not a meta-analysis: the row repeats its estimate"
 TWO_NOTE = "uninformative: two cohorts cannot show how far cohorts differ"
+NUMBERS = ("estimate", "se", "low", "high", "p", "null_p")
 KEY = [column for column in tables.POOLED.key if column != "model"]
 
 
@@ -44,8 +57,11 @@ def pool_effects(
 
     A row enters a pool where it has an estimate and a standard error, its HER2 rule is the
     primary one, its adjustment and scale are among those pooled, its signature was measured
-    well enough in that cohort and the cohort's positive controls passed. Cohorts that had to
-    stay out are named in the note.
+    well enough in that cohort, the cohort's positive controls passed, and it is no crude effect
+    of a cohort whose sampling shapes crude effects. With each adjustment goes the crude effect in
+    the same patients (`cytostrat.tables.SAME_PATIENTS`), which serves to compare the two and
+    nothing else, so sampling does not keep it out. Cohorts that had to stay out are named in the
+    note.
 
     Parameters
     ----------
@@ -69,9 +85,12 @@ def pool_effects(
     _no_shared_patient(patients or {})
     wanted = effects[
         effects["scale"].isin(scales)
-        & effects["adjustment"].isin(adjustments)
+        & effects["adjustment"].isin(
+            [*adjustments, *(tables.SAME_PATIENTS + name for name in adjustments)]
+        )
         & (effects["her2_rule"] == "primary")
         & ~effects["question"].isin(NOT_POOLED_QUESTIONS)
+        & ~effects["stratum"].str.contains(TIME_SPLIT)
     ]
     failed = failed_cohorts(effects)
     usable = (
@@ -80,10 +99,13 @@ def pool_effects(
         & ~notes.carries(wanted["note"], notes.UNUSABLE)
         & ~wanted["cohort"].isin(failed)
     )
-    crude = notes.carries(wanted["note"], notes.CASE_CONTROL)
-    columns = {
-        name: wanted[name].to_numpy() for name in ("cohort", "estimate", "se", "low", "high", "p")
-    } | {"usable": usable.to_numpy(), "case_control": crude.to_numpy()}
+    compared = wanted["adjustment"].str.startswith(tables.SAME_PATIENTS)
+    sampled = wanted["note"].map(notes.sampled_how).mask(compared, "")
+    columns = {name: wanted[name].to_numpy() for name in ("cohort", *NUMBERS)} | {
+        "usable": (usable & (sampled == "")).to_numpy(dtype=bool),
+        "sampled": sampled.where(usable, "").to_numpy(dtype=object),
+        "drifting": notes.carries(wanted["note"], notes.HAZARDS).to_numpy(dtype=bool),
+    }
     rows = []
     for key, members in sorted(wanted.groupby(KEY).indices.items()):
         group = {name: values[members] for name, values in columns.items()}
@@ -110,18 +132,19 @@ def _no_shared_patient(patients: Mapping[str, Sequence[str]]) -> None:
 def _pooled(
     key: dict[str, str], group: dict[str, np.ndarray], rivals: Mapping[str, Sequence[str]]
 ) -> list[dict[str, object]]:
-    left = sorted(group["cohort"][~group["usable"]])
+    left = sorted(group["cohort"][~group["usable"] & (group["sampled"] == "")])
     usable, gave_way = _without_rivals(group["cohort"], group["usable"], rivals)
     pooled = {name: values[usable] for name, values in group.items()}
     common = notes.join(
-        f"left out: {', '.join(left)}" if left else "", gave_way, _case_control(pooled)
+        f"left out: {', '.join(left)}" if left else "", _sampled(group), gave_way, _drifting(pooled)
     )
     k = int(usable.sum())
+    entered = {"cohorts": ", ".join(sorted(pooled["cohort"]))}
     if k == 0:
         return [_row(key, "random", 0, notes.join("no cohort has a usable estimate", common))]
     if k == 1:
-        values = {name: pooled[name][0] for name in ("estimate", "low", "high", "p")}
-        return [_row(key, "single", 1, notes.join(SINGLE_NOTE, common), **values)]
+        values = {name: pooled[name][0] for name in NUMBERS if name != "se"}
+        return [_row(key, "single", 1, notes.join(SINGLE_NOTE, common), **values, **entered)]
     y, se = pooled["estimate"], pooled["se"]
     correlation = key["scale"] == "partial_rho"
     if correlation:
@@ -135,13 +158,43 @@ def _pooled(
             "pi_low": float(back(random.pi_low)), "pi_high": float(back(random.pi_high)),
             "loo_low": float(left_out.min()), "loo_high": float(left_out.max()),
         }  # fmt: skip
-    return [
-        _row(key, "fixed", k, common, **_numbers(fixed, back)),
-        _row(
-            key, "random", k, notes.join(TWO_NOTE if k == 2 else "", common),
-            **_numbers(random, back), **extra,
-        ),
-    ]  # fmt: skip
+    rows = []
+    for model, pool, note, more in (
+        ("fixed", fixed, "", {}), ("random", random, TWO_NOTE if k == 2 else "", extra),
+    ):  # fmt: skip
+        null_p = joined_null_p(pooled["null_p"], y, pooled=pool.estimate)
+        numbers = _numbers(pool, back) | more | entered
+        rows.append(_row(key, model, k, notes.join(note, common), null_p=null_p, **numbers))
+    return rows
+
+
+def joined_null_p(null_p: np.ndarray, estimates: np.ndarray, *, pooled: float) -> float:
+    """Join the random-set p's of one pool: twice their arithmetic mean, at most 1.
+
+    The same genes are judged in every cohort, and what they do with HER2, ER or outcome comes
+    back from cohort to cohort, so the p's depend on each other. Twice the mean is a valid p
+    under any dependence (Vovk & Wang 2020, doi:10.1093/biomet/asaa027); methods for independent
+    p's, such as Fisher's, reject too often here. A cohort whose estimate doesn't lie on the side
+    of the pooled one counts with 1, because its p speaks for the other direction. That only
+    raises p's, so the result stays valid.
+
+    Parameters
+    ----------
+    null_p
+        Shape (k,), one per cohort; where one is missing, so is the result. A single one stands
+        as it is.
+    estimates
+        Shape (k,), the cohorts' estimates, 0 = no difference.
+    pooled
+        The pooled estimate.
+    """
+    p = np.asarray(null_p, dtype=float)
+    if p.size == 0 or np.isnan(p).any():
+        return float("nan")
+    if p.size == 1:
+        return float(p[0])
+    same_side = np.sign(estimates) * np.sign(pooled) > 0
+    return float(min(1.0, 2 * np.where(same_side, p, 1.0).mean()))
 
 
 def _without_rivals(
@@ -160,9 +213,18 @@ def _without_rivals(
     return keep, clauses
 
 
-def _case_control(pooled: dict[str, np.ndarray]) -> str:
-    cohorts = sorted(pooled["cohort"][pooled["case_control"]])
-    return f"crude effects of cohorts sampled case-control: {', '.join(cohorts)}" if cohorts else ""
+def _sampled(group: dict[str, np.ndarray]) -> list[str]:
+    """Say which crude effects stay out, by how their cohorts were sampled."""
+    reasons = sorted(set(group["sampled"]) - {""})
+    return [
+        f"left out: {', '.join(sorted(group['cohort'][group['sampled'] == reason]))}, {reason}"
+        for reason in reasons
+    ]
+
+
+def _drifting(pooled: dict[str, np.ndarray]) -> str:
+    cohorts = sorted(pooled["cohort"][pooled["drifting"]])
+    return f"{notes.HAZARDS} in {', '.join(cohorts)}" if cohorts else ""
 
 
 def _numbers(pool: Pool, back: np.ufunc) -> dict[str, float]:
@@ -176,4 +238,5 @@ def _row(key: dict[str, str], model: str, k: int, note: str, **values: object) -
     if values.get("p") == SMALLEST_P:
         note = notes.join(note, UNDERFLOW_NOTE)
     missing = {name: np.nan for name, kind in tables.POOLED.columns.items() if kind == "float"}
-    return {**missing, **key, "model": model, "k": k, "family": "", "note": note, **values}
+    return {**missing, **key, "model": model, "k": k, "family": "", "note": note,
+            "cohorts": "", **values}  # fmt: skip

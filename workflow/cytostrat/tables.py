@@ -69,6 +69,9 @@ CLINICAL_COLUMNS: dict[str, str] = {
 }
 NUMERIC_CLINICAL = frozenset({"age", "nodes", "tumour_size", "purity", "leukocyte"})
 ENDPOINTS = ("OS", "DSS", "DFI", "RFS", "DRFS", "PFI")
+# An adjustment that begins so is the crude difference in the patients of the one it names, who
+# have all its covariates: what adjusting did is read off these two, never off all patients.
+SAME_PATIENTS = "none, patients of "
 
 
 @dataclass(frozen=True)
@@ -175,8 +178,9 @@ POOLED = Table(
     "Pooled",
     _columns(
         "question endpoint stratum signature method contrast her2_rule gene_filter adjustment "
-        "scale model k:int estimate:float low:float high:float p:float family q:float tau2:float "
-        "i2:float pi_low:float pi_high:float loo_low:float loo_high:float note"
+        "scale model k:int cohorts estimate:float low:float high:float p:float family q:float "
+        "null_p:float tau2:float i2:float pi_low:float pi_high:float loo_low:float "
+        "loo_high:float note"
     ),
     (
         "question", "endpoint", "stratum", "signature", "method", "contrast", "her2_rule",

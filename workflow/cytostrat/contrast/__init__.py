@@ -103,7 +103,8 @@ def contrast_effects(
     cohort
         Name of the cohort.
     sampling
-        ``design`` of the provenance; crude effects of a case-control design say so.
+        ``design`` and ``on`` of the provenance; where patients were chosen by a variable or
+        case-control, crude effects say so.
     adjustment
         Covariates of the primary adjusted row, the same in every cohort. Inside ER strata er
         is not a covariate, and in the question ``er`` her2 takes its place.

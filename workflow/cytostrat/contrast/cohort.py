@@ -38,14 +38,13 @@ def cohort_scores(
         for method in methods
     }
     wanted = wide.columns.get_level_values(0).isin(list(signatures))
-    design = (sampling or {}).get("design")
     return CohortScores(
         name=cohort,
         clinical=clinical,
         values=wide.loc[:, wanted],
         signature_notes=signature_notes(coverage),
         min_group=min_group,
-        crude_note=notes.CASE_CONTROL if design == "case_control" else "",
+        crude_note=notes.sampling_note(sampling),
         covariates=covariates if named else {},
         covariate_signatures=named,
     )
