@@ -122,6 +122,41 @@ def test_each_compiled_function_has_one_combination_of_types():
             score_test(risk, wide, covariates=covariates, rows=np.arange(60))
             score_test(risk, wide, covariates=covariates, modifier=her2)
         harrell_c(risk, wide)
+        concordance_gain(time, event, covariates=age, scores=wide, bootstrap=2)
     called = ("fit_many", "null_model_terms", "score_terms", "concordance_counts")
+    called += ("bootstrap_concordance",)
     for name in called:
         assert len(getattr(survival_loops, name).signatures) == 1, name
+
+
+def _gain_by_refitting(time, event, age, S, rows):
+    """Fit one bootstrap sample as so many patients; concordances inside and in all patients."""
+    inside, outside = [], []
+    sampled, everybody = risk_sets(time[rows], event[rows]), risk_sets(time, event)
+    base = fit_cox(sampled, covariates=age[rows]).coef[0]
+    full = fit_cox(sampled, covariates=age[rows], scores=S[rows]).coef
+    for store, risk, a, s in ((inside, sampled, age[rows], S[rows]), (outside, everybody, age, S)):
+        predicted = np.column_stack([a @ base, a @ full[:, :-1].T + s * full[:, -1]])
+        store.extend(harrell_c(risk, predicted))
+    return np.array(inside), np.array(outside)
+
+
+def test_bootstrap_on_counted_rows_equals_refitting_the_drawn_patients():
+    time, event, age, S = _simulate(6, 0.4, n=90, scores=3)
+    time = np.ceil(time * 10)  # ties among deaths, and of deaths with censored patients
+    age = np.column_stack([age, np.arange(90) % 3 == 0])
+    n, samples = len(time), 40
+    gain = concordance_gain(time, event, covariates=age, scores=S, bootstrap=samples, seed=8)
+    rng = np.random.default_rng(8)
+    drawn = [_gain_by_refitting(time, event, age, S, rng.integers(0, n, n)) for _ in range(samples)]
+    inside, outside = (np.array(one) for one in zip(*drawn, strict=True))
+    gains = inside[:, 1:] - inside[:, :1]
+    optimism = gains - (outside[:, 1:] - outside[:, :1])
+    np.testing.assert_allclose(gain.se, gains.std(axis=0, ddof=1), atol=1e-12)
+    limits = np.percentile(gains, [2.5, 97.5], axis=0) - optimism.mean(axis=0)
+    np.testing.assert_allclose([gain.low, gain.high], limits, atol=1e-12)
+    apparent = harrell_c(
+        risk_sets(time, event), age @ fit_cox(risk_sets(time, event), covariates=age).coef[:1].T
+    )
+    shift = (inside[:, 0] - outside[:, 0]).mean()
+    assert gain.clinical == pytest.approx(apparent[0] - shift, abs=1e-12)

@@ -15,10 +15,11 @@ import numpy as np
 
 from cytostrat.errors import EstimationError
 from cytostrat.stats import survival_loops
-from cytostrat.stats.survival_models import RiskSets, fit_cox, risk_sets
+from cytostrat.stats.survival_models import MAX_ITERATIONS, RiskSets, fit_cox, risk_sets
 
 _FEWEST_REPLICATES = 50
 _SAME_RISK = 1e-9
+_SETTLED = 1e-6  # a Newton step per SD whose square, the error it leaves, no rank can see
 
 
 def harrell_c(risk: RiskSets, scores: np.ndarray) -> np.ndarray:
@@ -125,27 +126,18 @@ def concordance_gain(
     level
         Level of the interval.
     """
-    n, m = scores.shape
+    m = scores.shape[1]
     risk = risk_sets(time, event)
     base, full = _coefficients(risk, covariates, scores)
     clinical, apparent = _gain(risk, covariates, scores, base, full)
     gains = np.full((bootstrap, m), np.nan)
     optimism = np.full((bootstrap, m), np.nan)
     clinical_optimism = np.full(bootstrap, np.nan)
-    rng = np.random.default_rng(seed)
-    for replicate in range(bootstrap):
-        rows = rng.integers(0, n, n)
-        if not event[rows].any() or (np.ptp(covariates[rows], axis=0) == 0).any():
-            continue
-        sampled = risk_sets(time[rows], event[rows])
-        try:
-            base_b, full_b = _coefficients(sampled, covariates[rows], scores[rows])
-        except EstimationError:  # the covariates determine one another in this sample
-            continue
-        inside, gains[replicate] = _gain(sampled, covariates[rows], scores[rows], base_b, full_b)
-        outside, tested = _gain(risk, covariates, scores, base_b, full_b)
-        optimism[replicate] = gains[replicate] - tested
-        clinical_optimism[replicate] = inside - outside
+    if np.isfinite(base).all():
+        inside, outside = _bootstrap(risk, covariates, scores, base, full, bootstrap, seed)
+        gains = inside[:, 1:] - inside[:, :1]
+        optimism = gains - (outside[:, 1:] - outside[:, :1])
+        clinical_optimism = inside[:, 0] - outside[:, 0]
     replicates = np.isfinite(gains).sum(axis=0)
     enough = (replicates >= min(_FEWEST_REPLICATES, bootstrap)) & np.isfinite(apparent)
     shift = np.full(m, np.nan)
@@ -173,6 +165,43 @@ def _coefficients(
     """Return coefficients of the covariates alone, and beside each score."""
     base = fit_cox(risk, covariates=covariates)
     return base.coef[0], fit_cox(risk, covariates=covariates, scores=scores).coef
+
+
+def _bootstrap(
+    risk: RiskSets,
+    covariates: np.ndarray,
+    scores: np.ndarray,
+    base: np.ndarray,
+    full: np.ndarray,
+    bootstrap: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return concordances in each bootstrap sample and, with the same fits, in all patients.
+
+    Both are samples x (1 + scores), the covariates alone first. A patient drawn twice is one row
+    that counts twice, so the risk sets are derived once.
+    """
+    n = len(scores)
+    rng = np.random.default_rng(seed)
+    counts = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(bootstrap)])
+    groups = np.repeat(np.arange(len(risk.start) - 1), np.diff(risk.start))
+    last = np.lexsort((risk.event, groups))  # deaths last among equal times
+    order = risk.order[last]
+    spread, sd = covariates.std(axis=0), scores.std(axis=0)
+    sd = np.where(sd > 0, sd, 1.0)
+    found = survival_loops.bootstrap_concordance(
+        np.ascontiguousarray(((covariates - covariates.mean(axis=0)) / spread)[order]),
+        np.ascontiguousarray(((scores - scores.mean(axis=0)) / sd)[order].T),
+        risk.event[last],
+        risk.start,
+        np.ascontiguousarray(counts[:, order], dtype=float),
+        base * spread,
+        full * np.column_stack([np.broadcast_to(spread, (len(full), spread.size)), sd]),
+        _SAME_RISK,
+        MAX_ITERATIONS,
+        _SETTLED,
+    )
+    return found[:, :, 0], found[:, :, 1]
 
 
 def _gain(

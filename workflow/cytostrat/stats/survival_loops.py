@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cytostrat.compiled import compiled
+from cytostrat.compiled import compiled, compiled_reassociating
 
 CONVERGED, DIVERGED, SINGULAR = 0, 1, 2
 BLOCK = 32
@@ -54,8 +54,11 @@ def _solve(factor, right):
 
 
 @compiled
-def _derivatives(X, event, start, fresh, beta, gradient, information):
-    """Log partial likelihood; fills the gradient and the lower triangle of the information."""
+def _derivatives(X, event, start, fresh, count, beta, gradient, information):
+    """Log partial likelihood; fills the gradient and the lower triangle of the information.
+
+    ``count`` says how many patients each row stands for, all with the row's time.
+    """
     size = X.shape[1]
     gradient[:] = 0.0
     information[:, :] = 0.0
@@ -71,13 +74,13 @@ def _derivatives(X, event, start, fresh, beta, gradient, information):
             s0 = 0.0
             s1[:] = 0.0
             s2[:, :] = 0.0
-        deaths = 0
+        deaths = 0.0
         t0 = 0.0
         for row in range(start[group], start[group + 1]):
             eta = 0.0
             for a in range(size):
                 eta += X[row, a] * beta[a]
-            weight = np.exp(eta)
+            weight = count[row] * np.exp(eta)
             s0 += weight
             for a in range(size):
                 part = weight * X[row, a]
@@ -88,16 +91,16 @@ def _derivatives(X, event, start, fresh, beta, gradient, information):
                 if deaths == 0:
                     t1[:] = 0.0
                     t2[:, :] = 0.0
-                deaths += 1
-                loglik += eta
+                deaths += count[row]
+                loglik += count[row] * eta
                 t0 += weight
                 for a in range(size):
                     part = weight * X[row, a]
-                    gradient[a] += X[row, a]
+                    gradient[a] += count[row] * X[row, a]
                     t1[a] += part
                     for b in range(a + 1):
                         t2[a, b] += part * X[row, b]
-        for k in range(deaths):
+        for k in range(int(deaths)):
             share = k / deaths
             total = s0 - share * t0
             loglik -= np.log(total)
@@ -110,21 +113,21 @@ def _derivatives(X, event, start, fresh, beta, gradient, information):
 
 
 @compiled
-def _newton(X, event, start, fresh, beta, max_iterations, tolerance, covariance):
-    """Maximise from ``beta`` in place; returns code, culprit column, null and final loglik."""
+def _newton(X, event, start, fresh, count, beta, max_iterations, tolerance, settled, information):
+    """Maximise from ``beta`` in place; returns code, culprit column and final loglik.
+
+    Newton's error falls with the square of its step, so a step below ``settled`` is taken
+    without another look; otherwise ``information`` ends as the factor at the maximum.
+    """
     size = X.shape[1]
     gradient = np.zeros(size)
-    information = np.zeros((size, size))
     step = np.zeros(size)
     trial = np.zeros(size)
-    null = _derivatives(X, event, start, fresh, np.zeros(size), gradient, information)
-    loglik = _derivatives(X, event, start, fresh, beta, gradient, information)
-    code = DIVERGED
+    loglik = _derivatives(X, event, start, fresh, count, beta, gradient, information)
     culprit = 0
     for _ in range(max_iterations):
         if not _cholesky(information):
-            code = SINGULAR
-            break
+            return SINGULAR, culprit, loglik
         step[:] = gradient
         _solve(information, step)
         largest = 0.0
@@ -132,27 +135,23 @@ def _newton(X, event, start, fresh, beta, max_iterations, tolerance, covariance)
             if np.abs(step[a]) > largest:
                 largest = np.abs(step[a])
                 culprit = a
+        if largest < settled:
+            for a in range(size):
+                beta[a] += step[a]
+            return CONVERGED, culprit, loglik
         scale = 1.0
         for _ in range(20):
             for a in range(size):
                 trial[a] = beta[a] + scale * step[a]
-            proposed = _derivatives(X, event, start, fresh, trial, gradient, information)
+            proposed = _derivatives(X, event, start, fresh, count, trial, gradient, information)
             if np.isfinite(proposed) and proposed >= loglik - 1e-9 * (1.0 + np.abs(loglik)):
                 break
             scale *= 0.5
         beta[:] = trial
         loglik = proposed
         if largest < tolerance:
-            code = CONVERGED
-            break
-    if code == CONVERGED and not _cholesky(information):
-        code = SINGULAR
-    if code == CONVERGED:
-        for a in range(size):
-            covariance[a, :] = 0.0
-            covariance[a, a] = 1.0
-            _solve(information, covariance[a])
-    return code, culprit, null, loglik
+            return CONVERGED if _cholesky(information) else SINGULAR, culprit, loglik
+    return DIVERGED, culprit, loglik
 
 
 @compiled
@@ -252,15 +251,25 @@ def fit_many(
     culprit = np.zeros(models, dtype=np.int64)
     loglik = np.zeros((models, 2))
     chi2 = np.full((models, size), np.nan)
+    count = np.ones(rows)
+    gradient, information = np.zeros(size), np.zeros((size, size))
     for model in range(models):
         for a in range(extra):
             for row in range(rows):
                 X[row, shared + a] = varying[model, a, row]
         for a in range(shared):
             beta[model, a] = first[a]
-        code[model], culprit[model], loglik[model, 0], loglik[model, 1] = _newton(
-            X, event, start, fresh, beta[model], max_iterations, tolerance, covariance[model]
+        loglik[model, 0] = _derivatives(
+            X, event, start, fresh, count, np.zeros(size), gradient, information
         )
+        code[model], culprit[model], loglik[model, 1] = _newton(
+            X, event, start, fresh, count, beta[model], max_iterations, tolerance, 0.0, information
+        )
+        if code[model] == CONVERGED:
+            for a in range(size):
+                covariance[model, a, :] = 0.0
+                covariance[model, a, a] = 1.0
+                _solve(information, covariance[model, a])
         if with_ph and code[model] == CONVERGED:
             _schoenfeld(X, event, start, fresh, beta[model], transform, chi2[model])
     return beta, covariance, code, culprit, loglik, chi2
@@ -497,4 +506,144 @@ def concordance_counts(ranks, event, start):
                 if event[row]:
                     _add(tree, ranks[model, row])
                     size += 1
+    return out
+
+
+@compiled_reassociating
+def _higher_risk(risk, before, deaths, count, width):
+    """Half-pairs in which a death has the higher risk, among rows and among counted patients.
+
+    A pair of equal risk (up to ``width``) is one half-pair, an ordered one two. Rows come by
+    falling time and, at one time, deaths last; the death in row ``deaths[i]`` is compared with the
+    first ``before[i]`` rows. All sums are of whole numbers, so their order cannot matter.
+    """
+    among_rows, among_counted = 0.0, 0.0
+    for i in range(deaths.size):
+        own = risk[deaths[i]]
+        plain, counted = 0.0, 0.0
+        for j in range(before[i]):
+            lead = own - risk[j]
+            halves = (1.0 if lead > width else 0.0) + (1.0 if lead >= -width else 0.0)
+            plain += halves
+            counted += count[j] * halves
+        among_rows += plain
+        among_counted += count[deaths[i]] * counted
+    return among_rows, among_counted
+
+
+@compiled
+def bootstrap_concordance(
+    fixed, scores, event, start, counts, base, full, same, max_iterations, settled
+):
+    """Fit the covariates, alone and beside each score, to bootstrap samples; judge both ways.
+
+    ``counts`` (samples x rows) says how often a sample holds each row; ``scores`` is models x
+    rows. ``base`` and ``full`` are the coefficients in all patients, where Newton starts. Rows
+    are of one stratum, by falling time, deaths last. Risks that differ by ``same`` of their range
+    are equal.
+
+    Returns the concordance (samples x models + 1 x 2) of the covariates alone (first) and beside
+    each score: among the patients of the sample, and among all patients. NaN where a model has
+    no finite fit in the sample.
+    """
+    samples, rows = counts.shape
+    models, shared = scores.shape[0], fixed.shape[1]
+    out = np.full((samples, models + 1, 2), np.nan)
+    n_deaths = 0
+    for row in range(rows):
+        n_deaths += event[row]
+    deaths, before = np.zeros(n_deaths, np.int64), np.zeros(n_deaths, np.int64)
+    done = 0
+    for group in range(start.size - 1):
+        first = start[group]
+        while first < start[group + 1] and not event[first]:
+            first += 1
+        for row in range(first, start[group + 1]):
+            deaths[done], before[done] = row, first
+            done += 1
+
+    fits = ~np.isnan(full[:, 0])
+    risk = np.zeros(rows)
+    for sample in range(samples):
+        count = counts[sample]
+        kept = np.flatnonzero(count)
+        size = kept.size
+        weight, dies = count[kept], event[kept]
+        begin = np.zeros(start.size, np.int64)
+        groups = 0
+        at = 0
+        for group in range(start.size - 1):
+            begin[groups] = at
+            while at < size and kept[at] < start[group + 1]:
+                at += 1
+            if at > begin[groups]:
+                groups += 1
+        begin[groups] = size
+        begin = begin[: groups + 1]
+        fresh = np.zeros(groups, np.bool_)
+        fresh[0] = True
+        Z, X = np.empty((size, shared)), np.empty((size, shared + 1))
+        constant = not dies.any()
+        for a in range(shared):
+            lowest, highest = np.inf, -np.inf
+            for i in range(size):
+                value = fixed[kept[i], a]
+                Z[i, a], X[i, a] = value, value
+                lowest, highest = min(lowest, value), max(highest, value)
+            constant |= lowest == highest
+        if constant:
+            continue
+        pairs, drawn = 0.0, 0.0
+        for i in range(n_deaths):
+            pairs += before[i]
+            drawn += count[deaths[i]] * count[: before[i]].sum()
+
+        for model in range(-1, models):
+            if model < 0:
+                beta = base.copy()
+                information = np.zeros((shared, shared))
+                code = _newton(
+                    Z, dies, begin, fresh, weight, beta, max_iterations, settled, settled,
+                    information,
+                )[0]  # fmt: skip
+                if code != CONVERGED:
+                    break
+                alone = beta
+            else:
+                if not fits[model]:
+                    continue
+                s = scores[model]
+                lowest, highest = np.inf, -np.inf
+                for i in range(size):
+                    value = s[kept[i]]
+                    X[i, shared] = value
+                    lowest, highest = min(lowest, value), max(highest, value)
+                if lowest == highest:
+                    continue
+                beta = full[model].copy()
+                for a in range(shared):
+                    beta[a] += alone[a] - base[a]
+                information = np.zeros((shared + 1, shared + 1))
+                code = _newton(
+                    X, dies, begin, fresh, weight, beta, max_iterations, settled, settled,
+                    information,
+                )[0]  # fmt: skip
+                if code != CONVERGED:
+                    continue
+            lowest, highest = np.inf, -np.inf
+            for row in range(rows):
+                value = 0.0
+                for a in range(shared):
+                    value += fixed[row, a] * beta[a]
+                if model >= 0:
+                    value += scores[model, row] * beta[shared]
+                risk[row] = value
+                lowest, highest = min(lowest, value), max(highest, value)
+            among_rows, among_counted = _higher_risk(
+                risk, before, deaths, count, same * (highest - lowest)
+            )
+            if pairs > 0:
+                out[sample, model + 1, 1] = among_rows / (2.0 * pairs)
+            if drawn > 0:
+                out[sample, model + 1, 0] = among_counted / (2.0 * drawn)
     return out

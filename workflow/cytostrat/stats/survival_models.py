@@ -36,7 +36,7 @@ from cytostrat.stats.estimates import bounded_p
 
 HALF_A_DAY = 0.5
 _SAME_TIME = float(np.sqrt(np.finfo(float).eps))
-_MAX_ITERATIONS = 40
+MAX_ITERATIONS = 40
 _TOLERANCE = 1e-9
 _COLLINEAR = 1e-9
 _CONSTANT = 1e-10
@@ -365,7 +365,7 @@ def fit_cox(
     if keep.size:
         beta, cov, code, culprit, loglik[keep], chi2 = survival_loops.fit_many(
             Z, np.ascontiguousarray(varying[keep]), risk.event, risk.start, risk.fresh,
-            risk.transform, first, _MAX_ITERATIONS, _TOLERANCE, test_hazards,
+            risk.transform, first, MAX_ITERATIONS, _TOLERANCE, test_hazards,
         )  # fmt: skip
         scale = np.hstack([np.broadcast_to(z_scale, (keep.size, shared)), v_scale[keep]])
         good = code == survival_loops.CONVERGED
