@@ -196,7 +196,7 @@ def _bootstrap(
         risk.start,
         np.ascontiguousarray(counts[:, order], dtype=float),
         base * spread,
-        full * np.column_stack([np.broadcast_to(spread, (len(full), spread.size)), sd]),
+        np.hstack([full[:, :-1] * spread, full[:, -1:] * sd[:, None]]),
         _SAME_RISK,
         MAX_ITERATIONS,
         _SETTLED,
