@@ -289,7 +289,6 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         text += f" on {wording.join_names(str(x).upper() for x in sampling['on'])}"
     flow = select(inputs.flow, cohort=name)
     started = pd.to_numeric(flow["n_in"], errors="coerce").max() if len(flow) else None
-    age = pd.to_numeric(obs["age"], errors="coerce") if "age" in obs else pd.Series(dtype=float)
     return {
         "name": name,
         "title": record.get("title") or name,
@@ -300,11 +299,10 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "n_started": None if cells or started is None or pd.isna(started) else int(started),
         "her2": counts(obs, "her2", ("positive", "negative", "equivocal")),
         "er": counts(obs, "er", ("positive", "negative")),
-        "age": None if age.dropna().empty else round(float(age.median())),
         "platform": record.get("platform") or "not stated",
         "sampling": text,
         "case_control": design == "case_control",
-        "sampling_note": sampling.get("note") or "",
+        "remarks": _remarks(obs, sampling, inputs.cohort_files.get(name, {})),
         "endpoints": endpoints(obs),
         "response": _response(obs, record),
         "citation": record.get("citation") or "",
@@ -319,6 +317,25 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "control_failed": control_failed(inputs, name),
         "colours": palette.HER2,
     }
+
+
+def _remarks(
+    obs: pd.DataFrame, sampling: Mapping[str, Any], cohort_file: Mapping[str, Any]
+) -> list[str]:
+    """Return what a reader should know of a cohort beside its numbers."""
+    age = pd.to_numeric(obs["age"], errors="coerce") if "age" in obs else pd.Series(dtype=float)
+    low = counts(obs, "her2_low", ("low", "zero"))
+    found = [str(cohort_file.get("note") or ""), str(sampling.get("note") or "")]
+    if age.notna().any():
+        found.append(f"Median age at diagnosis {age.median():.0f} years")
+    if low["low"] + low["zero"]:
+        found.append(
+            f"Of the HER2-negative tumours {low['low']} are HER2-low (IHC 1+, or 2+ without "
+            f"amplification) and {low['zero']} HER2-zero (IHC 0)"
+        )
+    found += [f"Not verified by a download: {text}" for text in cohort_file.get("unverified") or ()]
+    sentences = [text.strip().rstrip(".") for text in found]
+    return [f"{text[0].upper()}{text[1:]}." for text in sentences if text]
 
 
 def _response(obs: pd.DataFrame, record: Mapping[str, Any]) -> dict[str, Any] | None:

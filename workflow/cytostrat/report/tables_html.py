@@ -127,7 +127,9 @@ def columnar(frame: pd.DataFrame) -> str:
     columns = []
     for name in frame.columns:
         cells = texts(frame[name])
-        codes, values = pd.factorize(cells)
+        places: dict[str, int] = {}  # pandas would take texts that differ after a NUL for one
+        codes = np.array([places.setdefault(cell, len(places)) for cell in cells], dtype=np.int64)
+        values = list(places)
         lined = any("\n" in value for value in values)
         if lined or len(values) * FEW <= len(cells):
             points = np.where(
@@ -136,7 +138,7 @@ def columnar(frame: pd.DataFrame) -> str:
                 codes - len(CODES) + CODES_ON,
             )
             packed = "".join(map(chr, points.tolist()))
-            columns.append({"name": name, "values": values.tolist(), "codes": packed})
+            columns.append({"name": name, "values": values, "codes": packed})
         else:
             columns.append({"name": name, "text": "\n".join(cells)})
     return json.dumps(
