@@ -126,6 +126,7 @@ def concordance_gain(
     level
         Level of the interval.
     """
+    covariates, scores = np.asarray(covariates, dtype=float), np.asarray(scores, dtype=float)
     m = scores.shape[1]
     risk = risk_sets(time, event)
     base, full = _coefficients(risk, covariates, scores)
