@@ -12,6 +12,7 @@ from tests.benchmarks.calibrate import (
     Line,
     lines,
     markdown,
+    merged,
 )  # fmt: skip
 
 
@@ -45,3 +46,12 @@ def test_the_whole_table_can_be_made(repository):
     for line in found:
         assert f"| {line.what} |" in stored
     assert "**no**" not in stored
+
+
+def test_a_part_replaces_its_own_lines_only():
+    old = markdown([Line("a", EXACT, 0.05, 50, 1000), Line("b", EXACT, 0.05, 50, 1000)])
+    new = markdown([Line("b", EXACT, 0.05, 40, 1000), Line("c", CONSERVATIVE, 0.05, 1, 1000)])
+    assert merged(old, new).splitlines() == [
+        *old.splitlines()[:3],
+        *new.splitlines()[2:],
+    ]
