@@ -61,10 +61,12 @@ from cytostrat.stats.survival_concordance import concordance_gain
 from cytostrat.stats.survival_curves import kaplan_meier
 from cytostrat.stats.survival_models import (
     FollowUp,
+    NullModel,
     RiskSets,
     explained_share,
     fit_cox,
     follow_up,
+    null_model,
     risk_sets,
     score_test,
 )
@@ -422,7 +424,8 @@ def _estimate_block(
         limit = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * se
     else:
         share = explained_share(covariates, values)
-        limit = [power.detectable_log_hr(risk.n_events, r2=float(r2)) for r2 in share]
+        with np.errstate(divide="ignore"):
+            limit = power.detectable_log_hr(risk.n_events) / np.sqrt(1 - share)
     table = _rows(
         cohort, model, keys, used, estimate=coef, se=se, p=fits.p[:, -1], power_limit=limit,
         n_case=None if modifier is None else int(modifier.sum()), note=own,
@@ -513,24 +516,32 @@ def _add_null_p(cohort: _Cohort, fits: Sequence[_Fit]) -> list[pd.DataFrame]:
     if cohort.null_scores is None:
         return [fit.rows for fit in fits]
     found = [fit.rows["null_p"].to_numpy().copy() for fit in fits]
-    for signature, method in cohort.values.columns:
-        null = None
-        for fit, null_p in zip(fits, found, strict=True):
-            own = (fit.rows["signature"] == signature) & (fit.rows["method"] == method)
-            own &= fit.rows["estimate"].notna()
-            if fit.risk is None or not own.any():
-                continue
-            if null is None:
-                null = cohort.null_scores(signature, method)
-                if null is None:
-                    break
-                observed = cohort.values[(signature, method)].to_numpy()
-                null = np.column_stack([observed, null[cohort.positions]])
+    places = [_estimated(fit) for fit in fits]
+    models: dict[int, NullModel] = {}
+    for key in cohort.values.columns:
+        having = [number for number, place in enumerate(places) if key in place]
+        null = cohort.null_scores(*key) if having else None
+        if null is None:
+            continue
+        null = np.column_stack([cohort.values[key].to_numpy(), null[cohort.positions]])
+        for number in having:
+            fit = fits[number]
+            if number not in models:
+                models[number] = null_model(fit.risk, fit.covariates)
             tested = score_test(
-                fit.risk, null, covariates=fit.covariates, modifier=fit.modifier, rows=fit.patients
+                fit.risk, null, modifier=fit.modifier, rows=fit.patients, model=models[number]
             ).z
-            null_p[own.to_numpy()] = empirical_p(tested[0], tested[1:])
+            found[number][places[number][key]] = empirical_p(tested[0], tested[1:])
     return [fit.rows.assign(null_p=null_p) for fit, null_p in zip(fits, found, strict=True)]
+
+
+def _estimated(fit: _Fit) -> dict[tuple[str, str], int]:
+    """Return signature and method to the place of their row, of rows with an estimate."""
+    if fit.risk is None:
+        return {}
+    keys = zip(fit.rows["signature"], fit.rows["method"], strict=True)
+    known = fit.rows["estimate"].notna()
+    return {key: place for place, key in enumerate(keys) if known.iloc[place]}
 
 
 def _concordance(

@@ -425,6 +425,46 @@ class ScoreTests:
     se: np.ndarray
 
 
+@dataclass(frozen=True)
+class NullModel:
+    """A fitted model of the covariates, and what the test of any score beside it needs.
+
+    Build it with `null_model`; arrays are in the order of the risk sets.
+    """
+
+    weight: np.ndarray
+    residual: np.ndarray
+    expected: np.ndarray
+    deviation: np.ndarray
+    totals: np.ndarray
+    information: np.ndarray
+
+
+def null_model(risk: RiskSets, covariates: np.ndarray | None = None) -> NullModel:
+    """Fit the covariates alone, for `score_test`.
+
+    Parameters
+    ----------
+    risk, covariates
+        As in `fit_cox`.
+
+    Raises
+    ------
+    EstimationError
+        As in `fit_cox`, or the covariates alone have no finite fit.
+    """
+    Z, z_scale = _sorted_covariates(risk, covariates)
+    weight = np.ones(risk.order.size)
+    if Z.shape[1]:
+        fitted = fit_cox(risk, covariates=covariates)
+        if fitted.failure[0]:
+            raise EstimationError(f"The covariates alone have {fitted.failure[0]}.")
+        weight = np.exp(Z @ (fitted.coef[0] * z_scale))
+    return NullModel(
+        weight, *survival_loops.null_model_terms(Z, weight, risk.event, risk.start, risk.fresh)
+    )
+
+
 def score_test(
     risk: RiskSets,
     scores: np.ndarray,
@@ -432,6 +472,7 @@ def score_test(
     covariates: np.ndarray | None = None,
     modifier: np.ndarray | None = None,
     rows: np.ndarray | None = None,
+    model: NullModel | None = None,
 ) -> ScoreTests:
     """Test many scores beside fixed covariates without fitting any of them.
 
@@ -451,6 +492,8 @@ def score_test(
     rows
         Shape (n,): where the patients of the risk sets stand among the rows of `scores`, which
         may then have more of them; the same array serves many models.
+    model
+        Where the covariates are fitted already, their model; `covariates` is not read then.
 
     Returns
     -------
@@ -458,29 +501,21 @@ def score_test(
         NaN for a score that does not vary, that the covariates determine, or that is missing
         in one of the patients.
     """
-    Z, z_scale = _sorted_covariates(risk, covariates)
-    weight = np.ones(risk.order.size)
-    if Z.shape[1]:
-        fitted = fit_cox(risk, covariates=covariates)
-        if fitted.failure[0]:
-            raise EstimationError(f"The covariates alone have {fitted.failure[0]}.")
-        weight = np.exp(Z @ (fitted.coef[0] * z_scale))
-    residual, expected, deviation, totals, information = survival_loops.null_model_terms(
-        Z, weight, risk.event, risk.start, risk.fresh
-    )
+    if model is None:
+        model = null_model(risk, covariates)
     scores = np.ascontiguousarray(scores, dtype=float)
     if rows is None:
         _check_rows(risk, scores.shape[0], "scores")
     picked = risk.order if rows is None else np.asarray(rows, dtype=np.int64)[risk.order]
     m = np.empty(0) if modifier is None else np.asarray(modifier, dtype=float)[risk.order]
     scale, U, I_z, own = survival_loops.score_terms(
-        scores, picked, m, weight, residual, expected, deviation, risk.event, risk.start,
-        risk.fresh, totals,
+        scores, picked, m, model.weight, model.residual, model.expected, model.deviation,
+        risk.event, risk.start, risk.fresh, model.totals,
     )  # fmt: skip
     size = len(U)
     U, I_z = U.T, I_z.transpose(2, 0, 1)
     I_ss = own.T[:, np.add.outer(np.arange(size), np.arange(size))]
-    V = I_ss - I_z @ np.linalg.inv(information) @ I_z.transpose(0, 2, 1)
+    V = I_ss - I_z @ np.linalg.inv(model.information) @ I_z.transpose(0, 2, 1)
     diagonal = np.arange(size)
     with np.errstate(invalid="ignore"):
         usable = (V[:, diagonal, diagonal] > _COLLINEAR * I_ss[:, diagonal, diagonal]).all(axis=1)
