@@ -407,14 +407,15 @@ def _estimate_block(
     except EstimationError as error:
         yield nothing(notes.join(f"not estimated: {error}", design.notes), used)
         return
-    failing = fits.ph_p[:, -1] < cohort.hazards_alpha
+    hazards_p = fits.ph_p[:, -1]
+    failing = hazards_p < cohort.hazards_alpha
     drifting = {} if model.interaction else _drifting(cohort, risk, covariates, terms)
     drift_notes = [_hazards_note(term, p) for term, p in drifting.items()]
     own = []
     for column in range(len(keys)):
         hazards = ""
         if failing[column]:
-            hazards = _hazards_note("the score", fits.ph_p[column, -1])
+            hazards = _hazards_note("the score", hazards_p[column])
         own.append(
             notes.join(f"not estimated: {fits.failure[column]}" if fits.failure[column] else "",
                        hazards, drift_notes, design.notes, shared_note)
