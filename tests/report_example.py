@@ -6,7 +6,7 @@ with its table. Nothing else depends on this module.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,34 +14,13 @@ import pandas as pd
 
 from cytostrat import tables
 from cytostrat.report import ReportInputs
+from cytostrat.signatures import Signature
 from cytostrat.survival import km_curves
-
-
-@dataclass(frozen=True)
-class ExampleSignature:
-    """The attributes of a signature record that the report reads."""
-
-    name: str
-    title: str
-    axis: str
-    role: str
-    up: tuple[str, ...]
-    down: tuple[str, ...] = ()
-    direction: str = "up"
-    kind: str = "response footprint"
-    source: str = "Example collection"
-    version: str = "1"
-    licence: str = "CC-BY-4.0"
-    doi: str = "10.1000/example"
-    required: tuple[str, ...] = ()
-    confidence: str = "high"
-    note: str = ""
-
 
 GENES = [f"GENE{i}" for i in range(60)]
 
 
-def signatures(extra: int = 0) -> dict[str, ExampleSignature]:
+def signatures(extra: int = 0) -> dict[str, Signature]:
     """Return the example's signatures, and `extra` secondary ones to make a run large."""
     rows = [
         ("IL1_SURROGATE_A", "IL1A response", "IL1", "primary", 0, "one of two IL1 surrogates"),
@@ -56,9 +35,13 @@ def signatures(extra: int = 0) -> dict[str, ExampleSignature]:
         role = "primary" if i < 5 else "secondary"
         rows.append((f"EXTRA_{i}", f"Further signature {i}", "other", role, i % 50, ""))
     return {
-        name: ExampleSignature(name, title, axis, role, tuple(GENES[start : start + 10]), note=note)
+        name: Signature(
+            name, title, tuple(GENES[start : start + 10]), axis=axis, role=role, note=note,
+            kind="response footprint", source="Example collection", version="1",
+            licence="CC-BY-4.0", doi="10.1000/example", confidence="high",
+        )
         for name, title, axis, role, start, note in rows
-    }
+    }  # fmt: skip
 
 
 def _effect(**values: Any) -> dict[str, Any]:

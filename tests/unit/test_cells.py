@@ -250,7 +250,7 @@ def test_both_cell_methods_run_and_absent_sets_are_left_out_but_covered(planted_
     only = cells.profile_cells(counts, GENES, SETS, markers=MARKERS, methods=["aucell"], stop=40)
     pd.testing.assert_frame_equal(only.scores["aucell"], found.scores["aucell"])
     pd.testing.assert_frame_equal(only.markers, found.markers)
-    table = cells.signature_coverage(SETS, GENES, cohort="x", min_coverage=0.6)
+    table = signatures.coverage(SETS, GENES, cohort="x", min_coverage=0.6)
     assert not table.set_index("signature").loc["ABSENT", "usable"]
 
 

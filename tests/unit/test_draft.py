@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from cytostrat import draft
-from cytostrat.draft import columns, joins
+from cytostrat.draft import columns, endpoints, joins
 from cytostrat.draft.check import check
 from cytostrat.errors import InputError
 from cytostrat.fetch import cache_path
@@ -402,7 +402,7 @@ def test_units_of_time_by_name_and_by_size():
         ("os_time", ["1.5", "120.1", "3", "4"], "months", False),
     ):
         table = pd.DataFrame({name: times, "os_event": events}, dtype=object)
-        (guess,) = columns.guess_endpoints({"main": table})
+        (guess,) = endpoints.guess_endpoints({"main": table})
         assert guess.value["unit"] == unit
         assert (guess.doubts == ()) == sure
 

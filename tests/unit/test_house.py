@@ -10,7 +10,7 @@ import pytest
 from cytostrat import digest
 
 KERNEL = {
-    "__init__", "errors", "tables", "genes", "her2", "signatures", "signature_scores",
+    "__init__", "errors", "tables", "genes", "her2", "signatures", "signature_scores", "compiled",
     "readers", "scoring", "stats",
     "validation", "cohortfile", "knowledge", "runlog", "digest", "configfile", "fetch",
     "following",

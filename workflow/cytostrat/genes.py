@@ -28,9 +28,6 @@ import pandas as pd
 from cytostrat.errors import InputError
 from cytostrat.tables import whole_text
 
-KINDS = ("symbol", "ensembl", "entrez")
-STATUSES = ("approved", "renamed", "mangled", "ambiguous", "unknown")
-
 _ENSEMBL = re.compile(r"^(ENSG\d{11})(?:\.\d+)?(?:_\d+)?(?:_PAR_Y)?$")
 _ENTREZ = re.compile(r"^(\d+)(?:\.0+)?$")
 _ORF = re.compile(r"^C(?:\d+|X|Y)ORF\d+", re.IGNORECASE)
@@ -217,7 +214,8 @@ def map_ids(ids: Sequence[str], kind: str, index: GeneIndex) -> tuple[np.ndarray
     Returns
     -------
     symbols, status
-        Object array with None where an id is dropped, and per id one of `STATUSES`.
+        Object array with None where an id is dropped, and per id ``approved``,
+        ``renamed``, ``mangled``, ``ambiguous`` or ``unknown``.
     """
     pairs = [index.resolve(str(name), kind) for name in ids]
     symbols = np.array([symbol for symbol, _ in pairs], dtype=object)

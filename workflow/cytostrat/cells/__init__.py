@@ -53,7 +53,6 @@ from cytostrat.cells.profiles import (
     join,
     profile_cells,
     read_profile,
-    signature_coverage,
     write_profile,
 )
 from cytostrat.cells.pseudobulk import (
@@ -141,7 +140,6 @@ __all__ = [
     "read_pseudobulk",
     "samples_of_part",
     "score_pseudobulk",
-    "signature_coverage",
     "source_effects",
     "subset_types",
     "summarise",

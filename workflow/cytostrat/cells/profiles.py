@@ -19,7 +19,7 @@ import pandas as pd
 from cytostrat import scoring
 from cytostrat.cells.storage import CHUNK, blocks
 from cytostrat.errors import ScoringError
-from cytostrat.signatures import Signature, coverage
+from cytostrat.signatures import Signature
 from cytostrat.tables import write_bytes
 
 METHODS = ("ucell", "aucell")
@@ -208,13 +208,6 @@ def read_profile(path: str | Path) -> Profile:
             features=frame("features"),
             depth=frame("depth"),
         )
-
-
-def signature_coverage(
-    signatures: Mapping[str, Signature], genes: Sequence[str], *, cohort: str, min_coverage: float
-) -> pd.DataFrame:
-    """Return the Coverage table of a cohort of cells."""
-    return coverage(signatures, genes, cohort=cohort, min_coverage=min_coverage)
 
 
 def depth_bias(

@@ -15,7 +15,7 @@ from cytostrat.cells.effects import (
     source_effects,
 )
 from cytostrat.cells.lineages import subset_types
-from cytostrat.cells.profiles import Profile, depth_bias, signature_coverage
+from cytostrat.cells.profiles import Profile, depth_bias
 from cytostrat.cells.pseudobulk import (
     Pseudobulk,
     large_enough,
@@ -23,7 +23,7 @@ from cytostrat.cells.pseudobulk import (
     score_pseudobulk,
 )
 from cytostrat.cells.sources import SOURCES, composition, describe_sources
-from cytostrat.signatures import Signature
+from cytostrat.signatures import Signature, coverage
 from cytostrat.tables import EFFECTS
 
 
@@ -103,7 +103,7 @@ def summarise(
     threads
         Number of threads.
     """
-    coverage = signature_coverage(signatures, bulk.genes, cohort=cohort, min_coverage=min_coverage)
+    measured = coverage(signatures, bulk.genes, cohort=cohort, min_coverage=min_coverage)
     large = large_enough(bulk, min_cells=min_cells)
     scores = score_pseudobulk(large, signatures, cohort=cohort, methods=methods, threads=threads)
     values = patient_values(large, scores, features=genes)
@@ -131,8 +131,8 @@ def summarise(
     finer = by_subset[by_subset["cell_type"].str.contains(": ")]
     return Summary(
         scores=scores,
-        coverage=coverage,
-        effects=mark_coverage(effects, coverage),
+        coverage=measured,
+        effects=mark_coverage(effects, measured),
         sources=SOURCES.concat([by_type, finer]),
         composition=composition(patients, labels["cell_type"]),
         depth=depth_bias(first, profile.depth["counts"], labels["cell_type"]),

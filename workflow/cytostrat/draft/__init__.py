@@ -19,7 +19,8 @@ import pandas as pd
 
 from cytostrat import cohortfile, qc, readers
 from cytostrat.draft import joins, write
-from cytostrat.draft.columns import Guess, guess_columns, guess_endpoints
+from cytostrat.draft.columns import Guess, guess_columns
+from cytostrat.draft.endpoints import guess_endpoints
 from cytostrat.draft.layout import Part, identify, numbered
 from cytostrat.errors import CytostratError, InputError
 from cytostrat.genes import GeneIndex, map_ids

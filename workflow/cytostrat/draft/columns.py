@@ -29,7 +29,7 @@ _NEGATIVE = re.compile(
     r"(?:her2|er|pr|pgr)\s?(?:-|neg(?:ative)?))$"
 )
 _EQUIVOCAL = re.compile(r"^(?:equivocal|borderline|\+/-|equiv\.?|low[- ]amplified|intermediate)$")
-_UNCLEAR = re.compile(r"^(?:i|ind|(?:\d=)?indeterminate|unclear|unknown|undetermined|u|x|nc|nd)$")
+UNCLEAR = re.compile(r"^(?:i|ind|(?:\d=)?indeterminate|unclear|unknown|undetermined|u|x|nc|nd)$")
 _IHC = re.compile(r"^([0-3])\s?\+?$")
 _PAM50 = {
     "lum[a_ -]*a|luminal a|luma": "LumA",
@@ -114,14 +114,15 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9+]+", " ", text).strip()
 
 
-def _levels(values: Sequence[str]) -> list[str]:
+def distinct(values: Sequence[str]) -> list[str]:
+    """Return the values that occur, in the order of the alphabet."""
     return sorted({value.strip() for value in values}, key=lambda text: (fold(text), text))
 
 
 def _receptor(values: Sequence[str], *, words: Mapping[str, str] | None = None) -> Any:
     """Map the words for positive and negative, or 0 and 1."""
     names = {"+": "positive", "-": "negative", "=": "equivocal", **(words or {})}
-    levels = _levels(values)
+    levels = distinct(values)
     if {fold(level) for level in levels} <= {"0", "1"} and levels:
         return {level: names["+" if fold(level) == "1" else "-"] for level in levels}
     out: dict[str, Any] = {}
@@ -133,7 +134,7 @@ def _receptor(values: Sequence[str], *, words: Mapping[str, str] | None = None) 
             out[level] = names["-"]
         elif _EQUIVOCAL.match(text):
             out[level] = names["="]
-        elif _UNCLEAR.match(text):
+        elif UNCLEAR.match(text):
             out[level] = None
         else:
             return None
@@ -153,10 +154,10 @@ def _ish(values: Sequence[str]) -> Any:
 
 def _score(values: Sequence[str]) -> Any:
     out: dict[str, Any] = {}
-    for level in _levels(values):
+    for level in distinct(values):
         match = _IHC.match(fold(level))
         if not match:
-            if _UNCLEAR.match(fold(level)):
+            if UNCLEAR.match(fold(level)):
                 out[level] = None
                 continue
             return None
@@ -165,7 +166,7 @@ def _score(values: Sequence[str]) -> Any:
 
 
 def _yes_no(values: Sequence[str]) -> Any:
-    levels = _levels(values)
+    levels = distinct(values)
     table = {"1": "yes", "yes": "yes", "y": "yes", "true": "yes", "treated": "yes",
              "0": "no", "no": "no", "n": "no", "false": "no", "untreated": "no",
              "unknown": None}  # fmt: skip
@@ -176,16 +177,16 @@ def _yes_no(values: Sequence[str]) -> Any:
 def _response(values: Sequence[str]) -> Any:
     table = {"pcr": "yes", "1": "yes", "yes": "yes", "cr": "yes", "rd": "no", "0": "no", "no": "no",
              "non-pcr": "no", "npcr": "no", "no pcr": "no", "nopcr": "no"}  # fmt: skip
-    out = {level: table.get(fold(level), "?") for level in _levels(values)}
+    out = {level: table.get(fold(level), "?") for level in distinct(values)}
     return None if "?" in out.values() else out
 
 
 def _matched(pattern: re.Pattern[str], convert: Callable[[str], Any], fewest: int) -> Callable:
     def look(values: Sequence[str]) -> Any:
         out: dict[str, Any] = {}
-        for level in _levels(values):
+        for level in distinct(values):
             match = pattern.match(fold(level))
-            if match is None and not _UNCLEAR.match(fold(level)):
+            if match is None and not UNCLEAR.match(fold(level)):
                 return None
             out[level] = convert(match[1]) if match else None
         return out if len(set(out.values()) - {None}) >= fewest else None
@@ -196,10 +197,10 @@ def _matched(pattern: re.Pattern[str], convert: Callable[[str], Any], fewest: in
 def _named(table: Mapping[str, str], fewest: int = 1) -> Callable:
     def look(values: Sequence[str]) -> Any:
         out: dict[str, Any] = {}
-        for level in _levels(values):
+        for level in distinct(values):
             text = re.sub(r"^brca[._ ]", "", fold(level))
             hit = [name for pattern, name in table.items() if re.fullmatch(pattern, text)]
-            if not hit and not _UNCLEAR.match(text):
+            if not hit and not UNCLEAR.match(text):
                 return None
             out[level] = hit[0] if hit else None
         return out if len(set(out.values()) - {None}) >= fewest else None
@@ -214,7 +215,7 @@ def _number(low: float, high: float, *, share: float = 0.97) -> Callable:
         if not len(numbers) or good.mean() < share or numbers.nunique() < min(5, len(numbers)):
             return None
         words = [text for text, ok in zip(values, numbers.notna(), strict=True) if not ok]
-        return dict.fromkeys(_levels(words))
+        return dict.fromkeys(distinct(words))
 
     return look
 
@@ -328,9 +329,6 @@ def guess_columns(
     return guesses, list(dict.fromkeys(remarks))
 
 
-_Candidate = tuple[str, str, dict[str, Any], list[str]]
-
-
 def _candidates(
     name: str, rules: _Field, tables: Mapping[str, pd.DataFrame], remarks: list[str]
 ) -> list[tuple[Any, ...]]:
@@ -372,7 +370,7 @@ def _chosen(
     if name in {"her2", "er", "pr"} and {fold(key) for key in mapping} <= {"0", "1"}:
         doubts.append("0 is read as negative and 1 as positive")
     for level, value in mapping.items():
-        if value is None and name not in {"stage"} and not _UNCLEAR.match(fold(level)):
+        if value is None and name not in {"stage"} and not UNCLEAR.match(fold(level)):
             doubts.append(f"{level!r} is read as missing")
     value: dict[str, Any] = {"column": column}
     if sum(column in frame for frame in tables.values()) > 1:
@@ -391,7 +389,7 @@ def _needless(name: str, column: str, mapping: Mapping[str, Any], values: Sequen
     """Tell whether the harmoniser reads these values in the same way without a map."""
     if not mapping:
         return True
-    levels = _levels(values)
+    levels = distinct(values)
     tables = Tables({"": pd.DataFrame({column: levels}, dtype=object)}, {"": ""})
     option = {"column": column, "table": "", "values": {}, "constant": None, "multiply": 1}
     try:
@@ -424,7 +422,7 @@ def _combined(tables: Mapping[str, pd.DataFrame], taken: set[str]) -> list[Guess
     """Read HER2 and ER off one column of clinical subtypes (TNBC, ER+, HER2+)."""
     for table, frame in tables.items():
         for column in frame:
-            levels = _levels(present(frame[column]))
+            levels = distinct(present(frame[column]))
             if not levels or not {fold(level) for level in levels} <= set(_SUBTYPES):
                 continue
             if "subtype" not in plain(column) and len(levels) < 2:
@@ -442,129 +440,3 @@ def _combined(tables: Mapping[str, pd.DataFrame], taken: set[str]) -> list[Guess
                                      table, column, doubts, _counts(values, mapping)))  # fmt: skip
             return out
     return []
-
-
-# --- survival ---------------------------------------------------------------------------------
-
-_ENDPOINTS = {
-    "OS": r"\bos\b|overall surv|death|dead|deceased|vital status|died",
-    "DSS": r"\bdss\b|disease specific|breast cancer specific|\bbcss\b",
-    "DRFS": r"\bdrfs\b|\bdmfs\b|distant (?:relapse|recurrence|metasta)|\bdrfs|\bdistant",
-    "RFS": r"\brfs\b|relapse free|recurrence free|\brecurrence",
-    "DFI": r"\bdfi\b|\bdfs\b|disease free",
-    "PFI": r"\bpfi\b|\bpfs\b|progression free",
-}
-_TIME = re.compile(r"time|months?|days?|years?|follow ?up|\bt\b|survival$|\bfu\b")
-_EVENT = re.compile(r"status|event|censor|dead|death|deceased|died|indicator")
-_NOT_EVENT = re.compile(r"cause|reason")
-_UNIT = (
-    ("days", r"days?\b|\bd\b"),
-    ("months", r"months?\b|\bmo\b"),
-    ("years", r"years?\b|\byrs?\b"),
-)
-_DEAD = {
-    "1", "dead", "deceased", "died", "death", "event", "yes", "true", "recurred", "relapse",
-    "recurred/progressed", "progression", "progressed", "relapsed", "1:deceased", "1:recurred",
-    "1:recurred/progressed", "1:progression", "1:died of disease", "1:dead with tumor",
-    "metastasis",
-}  # fmt: skip
-_ALIVE = {
-    "0", "alive", "living", "censored", "no", "false", "diseasefree", "disease free",
-    "not recurred", "0:living", "0:alive", "0:diseasefree", "0:not recurred", "0:censored",
-    "0:alive or dead tumor free", "0:alive or dead of other cause", "no event", "none",
-    "no recurrence",
-}  # fmt: skip
-
-
-def guess_endpoints(tables: Mapping[str, pd.DataFrame]) -> list[Guess]:
-    """Guess pairs of time and event, and the unit of the time."""
-    guesses = []
-    used: set[tuple[str, str]] = set()
-    for endpoint, pattern in _ENDPOINTS.items():
-        best = None
-        for table, frame in tables.items():
-            pair = _pair(frame, endpoint, re.compile(pattern))
-            if pair and (best is None or pair[2] < best[1][2]):
-                best = (table, pair)
-        if best is None:
-            continue
-        table, (time, event, _) = best
-        if (table, time) in used:
-            continue
-        used.add((table, time))
-        guesses.append(_endpoint(endpoint, table, time, event, tables[table]))
-    return guesses
-
-
-def _pair(
-    frame: pd.DataFrame, endpoint: str, pattern: re.Pattern[str]
-) -> tuple[str, str, int] | None:
-    times = [c for c in frame if _is_time(frame, c)]
-    events = [c for c in frame if _events(frame[c]) is not None]
-    own_times = [c for c in times if pattern.search(plain(c))]
-    own_events = [c for c in events if pattern.search(plain(c)) and not _NOT_EVENT.search(plain(c))]
-    rank = 0
-    if not own_times and own_events and endpoint == "OS":
-        others = "|".join(text for name, text in _ENDPOINTS.items() if name != "OS")
-        own_times = [c for c in times if not re.search(others, plain(c))]
-        rank = 1
-    if not own_times or not own_events:
-        return None
-
-    def order(column: str) -> tuple[bool, bool, int]:
-        words = plain(column)
-        named = bool(_EVENT.search(words)) or words == endpoint.casefold()
-        return (not named, "vital" in words, len(words))
-
-    return own_times[0], min(own_events, key=order), rank
-
-
-def _is_time(frame: pd.DataFrame, column: str) -> bool:
-    words = plain(column)
-    if not (_TIME.search(words)) or re.search(r"collection|procure|sample days|form|year cancer|"
-                                              r"between|timepoint|time point", words):  # fmt: skip
-        return False
-    values = present(frame[column])
-    numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")
-    return len(values) > 1 and numbers.notna().mean() > 0.97 and numbers.nunique() > 2
-
-
-def _events(series: pd.Series) -> dict[str, Any] | None:
-    levels = _levels(present(series))
-    if not 1 <= len(levels) <= 6:
-        return None
-    out: dict[str, Any] = {}
-    for level in levels:
-        text = fold(level)
-        if text in _DEAD or text in _ALIVE:
-            out[level] = int(text in _DEAD)
-        elif _UNCLEAR.match(text):
-            out[level] = None
-        else:
-            return None
-    return out if set(out.values()) - {None} else None
-
-
-def _endpoint(name: str, table: str, time: str, event: str, frame: pd.DataFrame) -> Guess:
-    doubts = []
-    words = plain(time)
-    unit = next((unit for unit, pattern in _UNIT if re.search(pattern, words)), "")
-    numbers = pd.to_numeric(pd.Series(present(frame[time]), dtype=object), errors="coerce")
-    if not unit:
-        high = float(numbers.max())
-        unit = "days" if high > 600 else "months" if high > 40 else "years"
-        if unit != "days" or high < 1500:
-            doubts.append(f"the unit is taken as {unit}, because the longest time is {high:g}")
-    mapping = _events(frame[event]) or {}
-    values = present(frame[event])
-    value: dict[str, Any] = {"time": time, "event": event, "unit": unit}
-    if not {fold(key) for key in mapping} <= {"0", "1"}:
-        value["event_values"] = mapping
-    folded = {fold(key): one for key, one in mapping.items()}
-    n_events = sum(folded.get(fold(text)) == 1 for text in values)
-    if n_events > 0.7 * len(values):
-        doubts.append(f"{n_events} of {len(values)} have an event: is 1 the event?")
-    return Guess(
-        f"endpoints.{name}", value, table, time, tuple(doubts),
-        f"{n_events} events in {len(values)}, longest {numbers.max():g} {unit}",
-    )  # fmt: skip

@@ -11,6 +11,7 @@ import pandas as pd
 from cytostrat.report import facts, figures, wording
 from cytostrat.report.facts import ReportInputs
 from cytostrat.report.figures import Sketch
+from cytostrat.signatures import overlap as shared_genes
 
 FEWEST = 10
 
@@ -73,13 +74,7 @@ def overlap(inputs: ReportInputs) -> Sketch | None:
     shown = _shown(inputs)
     if len(shown) < 2:
         return None
-    sets = {s.title: set(s.up) | set(s.down) for s in shown}
-    matrix = pd.DataFrame(
-        {
-            a: {b: len(x & y) / len(x | y) if x | y else np.nan for b, y in sets.items()}
-            for a, x in sets.items()
-        }
-    )
+    matrix = shared_genes({signature.title: signature for signature in shown})
     return Sketch(
         figures.heatmap,
         matrix,
