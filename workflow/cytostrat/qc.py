@@ -67,9 +67,6 @@ def check(
     keep, flow, found = check_patients(cohort.obs, earlier_patients, cohort=name, expected=expected)
     warnings = [*provenance["warnings"], *found]
     out = cohort[keep].copy() if not keep.all() else cohort
-    for column in out.obs:
-        if out.obs[column].isna().all():
-            out.obs[column] = np.nan  # HDF5 has no text column without a text
     # the labels are judged by all patients; who counts in which cohort is another matter
     controls = _controls(cohort, name)
     for row in controls.itertuples():

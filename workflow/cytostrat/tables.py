@@ -27,7 +27,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -368,6 +368,15 @@ def read_patients(files: Iterable[str | Path]) -> dict[str, list[str]]:
     return {Path(file).name.removesuffix(".patients.tsv"): read_lines(file) for file in files}
 
 
+def storable(obs: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy that HDF5 can hold: it knows no text column without a text."""
+    obs = obs.copy()
+    for column in obs:
+        if obs[column].isna().all():
+            obs[column] = np.nan
+    return obs
+
+
 def write_cohort(cohort: AnnData, path: str | Path) -> None:
     """Write a Cohort table (.h5ad): X log2, ``layers["counts"]`` where counts exist.
 
@@ -376,26 +385,23 @@ def write_cohort(cohort: AnnData, path: str | Path) -> None:
     """
     import anndata
 
-    obs = cohort.obs.copy()
-    for column in obs:
-        if obs[column].isna().all():
-            obs[column] = np.nan  # HDF5 has no text column without a text
     text = json.dumps(dict(cohort.uns["provenance"]), sort_keys=True)
     # the same arrays, not copies: a matrix of cells may fill half the memory
     out = anndata.AnnData(
-        X=cohort.X, obs=obs, var=cohort.var, obsm=dict(cohort.obsm), layers=dict(cohort.layers),
+        X=cohort.X, obs=storable(cohort.obs), var=cohort.var, obsm=dict(cohort.obsm),
+        layers=dict(cohort.layers),
         uns={**cohort.uns, "provenance": text},
     )  # fmt: skip
     with whole(path) as part:
         out.write_h5ad(part, compression="gzip")
 
 
-def read_cohort(path: str | Path, *, backed: bool = False) -> AnnData:
+def read_cohort(path: str | Path) -> AnnData:
     """Read a Cohort table; ``uns["provenance"]`` comes back as a dict."""
     import anndata
 
     try:
-        cohort = anndata.read_h5ad(path, backed="r" if backed else None)
+        cohort = anndata.read_h5ad(path)
         cohort.uns["provenance"] = json.loads(cohort.uns["provenance"])
         if not cohort.obs_names.is_unique:
             raise ValueError("a sample name occurs twice")
@@ -418,9 +424,12 @@ def _read_patients(path: str | Path) -> AnnData:
     import h5py
     from anndata.io import read_elem
 
-    with h5py.File(path, "r") as file:
-        obs, text = read_elem(file["obs"]), read_elem(file["uns/provenance"])
-    provenance = json.loads(text)
+    try:
+        with h5py.File(path, "r") as file:
+            obs, text = read_elem(file["obs"]), read_elem(file["uns/provenance"])
+        provenance = json.loads(text)
+    except Exception as error:  # noqa: BLE001 - as in read_cohort
+        raise _damaged(path, "Cohort table", error) from None
     if provenance["kind"] == "single_cell":
         patients = obs["patient"].astype(str)
         first = ~patients.duplicated().to_numpy()
@@ -455,10 +464,18 @@ def read_baseline(cohort_file: str | Path, scores_file: str | Path) -> tuple[Ann
     return cohort, scores
 
 
+def read_frame(path: str | Path, **options: Any) -> pd.DataFrame:
+    """Read a frame that `write_frame` wrote; `options` are those of `pandas.read_csv`."""
+    try:
+        return pd.read_csv(whole_text(path), sep="\t", **options)
+    except DAMAGE as error:
+        raise _damaged(path, "table", error) from None
+
+
 def read_frames(names: Iterable[str], files: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     """Read frames that `write_frame` wrote, keyed by cohort."""
     return {
-        name: pd.read_csv(file, sep="\t").assign(cohort=name)
+        name: read_frame(file).assign(cohort=name)
         for name, file in zip(names, files, strict=True)
     }
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
-from cytostrat.tables import write_frame
+from cytostrat.tables import read_frame, write_frame
 
 TUMOUR, NORMAL = "epithelial tumour", "epithelial normal"
 LINEAGES = (
@@ -256,7 +256,7 @@ def write_labels(cells: pd.DataFrame, path: str | Path) -> None:
 
 def read_labels(path: str | Path) -> pd.DataFrame:
     """Read what `write_labels` wrote."""
-    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, index_col="sample")
+    frame = read_frame(path, dtype=str, keep_default_na=False, index_col="sample")
     for column in ("cell_type", "marker_label"):
         frame[column] = frame[column].astype(object).where(frame[column] != "", None)
     return frame.assign(margin=pd.to_numeric(frame["margin"]))

@@ -30,7 +30,7 @@ import pandas as pd
 
 from cytostrat.cells.storage import blocks, take
 from cytostrat.errors import EstimationError
-from cytostrat.tables import FLOW, write_frame
+from cytostrat.tables import FLOW, read_frame, write_frame
 
 MITOCHONDRIAL = "MT-"
 MAD_SCALE = 1.4826
@@ -267,10 +267,10 @@ def write_check(checked: Checked, cells: str | Path, limits: str | Path) -> None
 
 def read_check(cells: str | Path, limits: str | Path) -> Checked:
     """Read what `write_check` wrote."""
-    frame = pd.read_csv(cells, sep="\t", index_col="cell", dtype={"excluded": object})
+    frame = read_frame(cells, index_col="cell", dtype={"excluded": object})
     frame["excluded"] = frame["excluded"].fillna("")
     texts = {"sample": str, "note": object}
-    found = pd.read_csv(limits, sep="\t", dtype=texts, keep_default_na=False)
+    found = read_frame(limits, dtype=texts, keep_default_na=False)
     return Checked(frame, found)
 
 

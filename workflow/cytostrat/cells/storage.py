@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import sparse
 
 from cytostrat.errors import InputError
-from cytostrat.tables import whole, write_cohort
+from cytostrat.tables import storable, whole, write_cohort
 
 CHUNK = 4000
 _ROWS_STORED = 1 << 16
@@ -179,7 +179,7 @@ def write_cells(
         _write_rows(file, "layers/counts", counts, shape, path)
         if values is not None:
             _write_rows(file, "X", values, shape, path)
-        write_elem(file, "obs", obs)
+        write_elem(file, "obs", storable(obs))
         write_elem(file, "var", pd.DataFrame(index=pd.Index(genes, name="symbol")))
         text = json.dumps(dict(provenance), sort_keys=True)
         write_elem(file, "uns", {"provenance": text})

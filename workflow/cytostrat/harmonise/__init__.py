@@ -102,9 +102,6 @@ def harmonise(
     obs, stated = _observations(names, patients, tables, spec, warnings)
     keep, flow = _filter(obs, patients, tables.frames, spec, excluded_patients, file)
     obs = obs.iloc[keep].copy()
-    for column in obs:
-        if obs[column].isna().all():
-            obs[column] = np.nan  # HDF5 has no text column without a text
     if spec["kind"] == "bulk":
         _refuse_empty_groups(obs, spec)
     matrix, counts, symbols, facts = _expression(
