@@ -257,7 +257,7 @@ def test_the_null_p_compares_with_random_sets(samples):
     for name, null in (("noise", noise), ("same", same)):
         found = run(
             clinic(samples), score_frame(samples), genes,
-            null_scores=lambda signature, method, null=null: null if signature == "tgfb" else None,
+            null_scores=lambda name, *_, null=null: null if name == "tgfb" else None,
         )  # fmt: skip
         of_tgfb = found[(found["endpoint"] == "IL1B") & (found["signature"] == "tgfb")]
         p[name] = pick(of_tgfb, adjustment="myeloid+lymphoid")["null_p"]
@@ -344,6 +344,82 @@ def test_a_set_of_shared_genes_only_has_no_score(overlapping):
     row = pick(found, endpoint="emt", signature="tgfb", adjustment="none")
     assert np.isnan(row["estimate"])
     assert "2 shared genes left out" in row["note"]
+
+
+def test_random_sets_are_asked_for_without_the_genes_of_the_endpoint_once_each(samples):
+    asked = []
+
+    def null_scores(name, method, forbidden):
+        asked.append((name, method, forbidden))
+        return np.random.default_rng(1).normal(size=(80, 19))
+
+    names = ["IL1B", "G_tgfb", "G_il1", *(f"G_{name}" for name in (*MARKERS, PROLIFERATION, EMT))]
+    genes = pd.DataFrame(
+        np.random.default_rng(3).normal(size=(80, len(names))), columns=names, index=samples.index
+    ).assign(IL1B=samples["il1b"])
+    found = run(clinic(samples), score_frame(samples), genes, null_scores=null_scores)
+    assert len(asked) == len(set(asked))
+    cells = {f"G_{name}" for name in MARKERS}
+    of_tgfb = {forbidden for name, _, forbidden in asked if name == "tgfb"}
+    assert of_tgfb == {
+        frozenset(cells | {end}) for end in ("IL1B", f"G_{PROLIFERATION}", f"G_{EMT}")
+    }
+    # the trends with clinical columns have no genes to leave out and share one draw
+    assert [forbidden for name, _, forbidden in asked if name == "il1"].count(frozenset()) == 1
+    judged_rows = found[found["null_p"].notna()]
+    assert set(judged_rows["question"]) == {"association", "stage_trend", "nested"}
+
+
+@pytest.fixture(scope="module")
+def nested_in_tnf():
+    """HER2 raises only the genes that an IL1 set shares with that of TNF."""
+    rng = np.random.default_rng(21)
+    n = 160
+    her2 = np.arange(n) % 4 == 0
+    common, own = [f"C{i}" for i in range(8)], [f"A{i}" for i in range(8)]
+    further, background = [f"T{i}" for i in range(30)], [f"B{i}" for i in range(300)]
+    values = 6 + rng.normal(size=(n, 346))
+    values[:, :8] += 3.0 * her2[:, None]
+    genes = pd.DataFrame(
+        values, columns=[*common, *own, *further, *background], index=[f"s{i}" for i in range(n)]
+    )
+    signatures = {
+        "il1": signature("il1", "IL1", "primary", genes=(*common, *own)),
+        TNF: signature(TNF, "TNF/NF-kB", "comparator", genes=(*common, *further)),
+    }
+    clinical = pd.DataFrame(
+        {
+            "her2": np.where(her2, "positive", "negative"),
+            "er": rng.choice(["positive", "negative"], n),
+            "age": rng.normal(60, 10, n),
+        },
+        index=genes.index,
+    )
+    sets = {name: (found.up, found.down) for name, found in signatures.items()}
+    wide = scoring.score(genes.to_numpy(np.float32), list(genes), sets, method="ssgsea")
+    return clinical, wide.set_axis(genes.index), genes, signatures
+
+
+def test_what_il1_adds_to_tnf_rests_on_genes_of_its_own(nested_in_tnf):
+    clinical, wide, genes, signatures = nested_in_tnf
+    row = pick(run(clinical, wide, genes, signatures), question="nested", endpoint="her2")
+    assert row["gene_filter"] == WITHOUT_SHARED
+    assert "8 shared genes left out of the signature and of TNF" in row["note"]
+    # by hand: both scored without the eight, correlated given ER, age and TNF
+    sets = {
+        name: ([gene for gene in found.up if not gene.startswith("C")], [])
+        for name, found in signatures.items()
+    }
+    left = scoring.score(genes.to_numpy(np.float32), list(genes), sets, method="ssgsea")
+    given = np.column_stack(
+        [np.ones(len(genes)), clinical["er"] == "positive", clinical["age"], left[TNF]]
+    ).astype(float)
+    sides = np.column_stack([left["il1"], clinical["her2"] == "positive"]).astype(float)
+    residual = sides - given @ np.linalg.lstsq(given, sides, rcond=None)[0]
+    assert row["estimate"] == pytest.approx(np.corrcoef(residual.T)[0, 1], abs=1e-9)
+    assert abs(row["estimate"]) < 0.2
+    # with the eight on either side HER2 alone would make a correlation
+    assert abs(wide["il1"].corr((clinical["her2"] == "positive").astype(float))) > 0.4
 
 
 def test_il2_is_related_to_cytolytic_activity_given_t_cells(samples):

@@ -1,11 +1,15 @@
 """Random sets match their signature, are reproducible, and score as named sets do."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 from scipy import sparse
 
+from cytostrat import signature_scores
 from cytostrat.errors import ScoringError
 from cytostrat.scoring import matched_sets, mean_expression, rank, score, score_random
+from cytostrat.signatures import Signature
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,49 @@ def test_a_signature_without_enough_other_genes_has_no_random_sets(cohort):
     matrix, genes, _ = cohort
     sets = {"most": (genes[:1501], []), "half": (genes[:1500], []), "none": (["ABSENT"], [])}
     assert set(matched_sets(mean_expression(matrix), genes, sets, n=1, seed=1)) == {"half"}
+
+
+def test_forbidden_genes_are_never_drawn_and_change_nothing_elsewhere(cohort):
+    matrix, genes, sets = cohort
+    means = mean_expression(matrix)
+    free = matched_sets(means, genes, sets, n=300, seed=1)
+    some = {genes[i] for i in np.unique(free["high"].up)[::2]}
+    drawn = matched_sets(means, genes, sets, n=300, seed=1, forbidden=some)
+    assert some.isdisjoint(np.array(genes)[drawn["high"].up].ravel())
+    assert drawn["high"].up.shape == free["high"].up.shape
+    again = matched_sets(means, genes, sets, n=300, seed=1, forbidden=sorted(some, reverse=True))
+    np.testing.assert_array_equal(again["high"].up, drawn["high"].up)
+    own = matched_sets(means, genes, sets, n=300, seed=1, forbidden={*sets["high"][0], "ABSENT"})
+    np.testing.assert_array_equal(own["high"].up, free["high"].up)
+    assert set(matched_sets(means, genes, sets, n=1, seed=1, forbidden=genes[25:])) == {"one"}
+
+
+def test_sets_of_a_reduced_signature_are_drawn_once_and_hold_nothing_forbidden(cohort, monkeypatch):
+    matrix, genes, _ = cohort
+    scored = []
+
+    def spy(values, random, **options):
+        scored.append(random)
+        return score_random(values, random, **options)
+
+    monkeypatch.setattr(signature_scores.scoring, "score_random", spy)
+    data = AnnData(matrix, var=pd.DataFrame(index=genes))
+    whole = Signature("whole", "whole", up=("G5", "G6", "G7", "ABSENT"), down=("G8",))
+    nulls = signature_scores.null_scores(data, {"whole": whole}, sets=200, seed=3)
+    gone = {"G6", "G8", "ELSEWHERE", *genes[100:300]}
+    for method in ("ssgsea", "singscore"):
+        assert nulls("whole", method, gone).shape == (40, 200)
+    assert scored[0] is scored[1]
+    assert scored[0].up.shape == (200, 2)
+    assert scored[0].down.shape == (200, 0)
+    assert gone.isdisjoint(np.array(genes)[scored[0].up].ravel())
+    named = {str(i): ([genes[j] for j in row], []) for i, row in enumerate(scored[0].up)}
+    expected = score(matrix, genes, named, method="ssgsea").to_numpy()
+    np.testing.assert_allclose(nulls("whole", "ssgsea", gone), expected)
+    assert nulls("whole", "ssgsea", set(whole.genes)) is None
+    assert nulls("other", "ssgsea") is None
+    assert nulls("whole", "ssgsea").shape == (40, 200)
+    assert scored[-1].down.shape == (200, 1)
 
 
 def test_impossible_requests_are_named(cohort):

@@ -12,8 +12,9 @@ stage_trend  partial_rho rank correlation of the signature with stage, positive 
 infiltration r2          share of the score's variance that cell-marker scores explain, adjusted
                          for their number
 nested       partial_rho product-moment correlation of the IL1 score with HER2 status or stage,
-                         given the covariates and the TNF score: what IL1 adds to TNF; p is
-                         that of the F test of the nested models
+                         given the covariates and the TNF score, both without the genes that
+                         they have in common: what IL1 adds to TNF; p is that of the F test of
+                         the nested models
 ============ =========== ====================================================================
 
 Rules
@@ -27,7 +28,8 @@ Rules
   can make.
 * Samples without a variable are left out. A row rests on at least `MIN_SAMPLES` samples.
 * ``null_p`` compares with random sets where they are given, in the first adjustment of a
-  relation, the one to judge by.
+  relation, the one to judge by. The sets are matched to the signature as it was scored: they
+  hold none of the genes of the endpoint and the covariates.
 
 References
 ----------
@@ -51,7 +53,7 @@ from cytostrat.stats.design import covariate_design
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE, bounded_p
 from cytostrat.stats.linear import nested_test, partial_correlation
 from cytostrat.stats.permutation import empirical_p
-from cytostrat.stats.score_columns import NullScores, score_columns, signature_notes
+from cytostrat.stats.score_columns import score_columns, signature_notes
 
 ALL_GENES = "all genes"
 WITHOUT_SHARED = "without shared genes"
@@ -97,6 +99,15 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class _Pending:
+    """A row whose null p is still to come, and how the same statistic is had from random sets."""
+
+    row: dict[str, object]
+    forbidden: frozenset[str]
+    of_sets: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
 class _Cohort:
     """What every row of one cohort shares; all arrays have the rows of `clinical`."""
 
@@ -109,7 +120,7 @@ class _Cohort:
     scores: pd.DataFrame
     signature_notes: Mapping[str, str]
     crude_note: str
-    null_scores: NullScores | None
+    pending: list[_Pending] = field(default_factory=list)
     rescored: dict[tuple[str, frozenset[str], str], np.ndarray] = field(default_factory=dict)
 
     @property
@@ -161,7 +172,7 @@ def association_effects(
     *,
     cohort: str,
     sampling: Mapping[str, object] | None = None,
-    null_scores: NullScores | None = None,
+    null_scores: Callable[..., np.ndarray | None] | None = None,
     threads: int = 1,
 ) -> pd.DataFrame:
     """Return the Effects rows of associations, trends, infiltration and nested models.
@@ -185,7 +196,8 @@ def association_effects(
     sampling
         ``design`` of the provenance; crude effects of a case-control design say so.
     null_scores
-        (signature, method) to samples x random sets in the row order of `clinical`.
+        (signature, method, genes that neither the signature nor its sets may hold) to samples x
+        random sets in the row order of `clinical`; asked once for each of these.
     threads
         Threads for scoring.
 
@@ -215,13 +227,26 @@ def association_effects(
         scores=score_columns(scores, clinical.index, signatures),
         signature_notes=signature_notes(coverage),
         crude_note=notes.CASE_CONTROL if (sampling or {}).get("design") == "case_control" else "",
-        null_scores=null_scores,
     )
     _score_again(shared, threads)
     rows = [row for relation in relations(signatures) for row in _correlate(shared, relation)]
     rows.extend(_infiltration(shared))
     rows.extend(_nested(shared))
+    if null_scores is not None:
+        _add_null_p(shared, null_scores)
     return tables.EFFECTS.concat(pd.DataFrame([row]) for row in rows)
+
+
+def _add_null_p(cohort: _Cohort, null_scores: Callable[..., np.ndarray | None]) -> None:
+    """Fill in the empirical p's, one draw of random sets at a time."""
+    waiting: dict[tuple[str, str, frozenset[str]], list[_Pending]] = {}
+    for one in cohort.pending:
+        key = (str(one.row["signature"]), str(one.row["method"]), one.forbidden)
+        waiting.setdefault(key, []).append(one)
+    for key, rows in waiting.items():
+        null = null_scores(*key)
+        for one in rows if null is not None else ():
+            one.row["null_p"] = float(empirical_p(one.row["estimate"], one.of_sets(null)))
 
 
 def _of_axes(signatures: Mapping[str, Signature], axes: Iterable[str]) -> tuple[str, ...]:
@@ -295,6 +320,9 @@ def _score_again(cohort: _Cohort, threads: int) -> None:
         for markers in _marker_sets(cohort).values()
         for name in _explained_signatures(cohort)
     }
+    for name in _primary_il1(cohort):
+        common = _common_with_tnf(cohort, name)
+        wanted |= {(name, common)} | ({(TNF, common)} if common else set())
     sets = {}
     for name, shared in sorted(wanted, key=lambda pair: (pair[0], sorted(pair[1]))):
         left = [
@@ -325,15 +353,18 @@ def _correlate(cohort: _Cohort, relation: Relation) -> Iterator[dict[str, object
             gone = _genes_across(cohort, relation, covariates)
             for name in relation.signatures:
                 x, shared = cohort.without(name, gone, method)
-                yield _correlation_row(cohort, relation, name, method, covariates, frame, x, shared)
+                yield _correlation_row(
+                    cohort, relation, name, method, covariates, frame, x, shared, gone
+                )
     first = cohort.methods[0] if cohort.methods else ""
     for covariates in relation.adjustments:
         frame = _covariates(cohort, covariates, first)
         for name in relation.genes:
             own = "" if name in cohort.column else f"gene {name} is not measured"
             yield _correlation_row(
-                cohort, relation, name, EXPRESSION, covariates, frame, cohort.gene(name), own
-            )
+                cohort, relation, name, EXPRESSION, covariates, frame, cohort.gene(name), own,
+                frozenset(),
+            )  # fmt: skip
 
 
 def _genes_across(cohort: _Cohort, relation: Relation, covariates: Sequence[str]) -> frozenset[str]:
@@ -408,6 +439,7 @@ def _correlation_row(
     frame: pd.DataFrame,
     x: np.ndarray,
     note: str,
+    gone: frozenset[str],
 ) -> dict[str, object]:
     y, why = _endpoint(cohort, relation, method)
     clinical_side = relation.question == "stage_trend" or method == EXPRESSION
@@ -423,7 +455,7 @@ def _correlation_row(
 
     return _estimate(
         cohort, labels, x, y, frame, covariates, correlation, notes.join(why, note),
-        judged=covariates == relation.adjustments[0],
+        forbidden=gone if covariates == relation.adjustments[0] else None,
     )  # fmt: skip
 
 
@@ -437,9 +469,12 @@ def _estimate(
     correlation: Callable[..., object],
     note: str,
     *,
-    judged: bool = True,
+    forbidden: frozenset[str] | None,
 ) -> dict[str, object]:
-    """Return one row: the correlation on the samples that have every variable."""
+    """Return one row: the correlation on the samples that have every variable.
+
+    `forbidden` are the genes that random sets may not hold; None where no null is wanted.
+    """
     known = np.isfinite(x) & np.isfinite(y)
     if not np.isfinite(x).any() and not note:
         note = "no sample has a score"
@@ -466,19 +501,22 @@ def _estimate(
     except EstimationError as error:
         return _row(cohort, labels, n=n, note=notes.join(f"not estimated: {error}", clauses, note))
     estimate = float(found.estimate[0])
-    null_p = np.nan
-    null = None
-    if cohort.null_scores and judged and labels["method"] != EXPRESSION:
-        null = cohort.null_scores(str(labels["signature"]), str(labels["method"]))
-    if null is not None and np.isfinite(estimate):
-        null_p = float(empirical_p(estimate, correlation(null, known, matrix).estimate))
     flat = "" if np.isfinite(estimate) else "a variable doesn't vary beyond the covariates"
-    return _row(
+    row = _row(
         cohort, labels, n=n, estimate=estimate, se=float(found.se[0]), low=float(found.low[0]),
-        high=float(found.high[0]), p=float(found.p[0]), null_p=null_p,
+        high=float(found.high[0]), p=float(found.p[0]),
         power_limit=power.detectable_correlation(n, n_covariates=terms),
         note=notes.join(flat, clauses, note),
     )  # fmt: skip
+    if forbidden is not None and labels["method"] != EXPRESSION and np.isfinite(estimate):
+        cohort.pending.append(
+            _Pending(
+                row,
+                cohort.measured & forbidden,
+                lambda sets: correlation(sets, known, matrix).estimate,
+            )
+        )
+    return row
 
 
 def _explained_signatures(cohort: _Cohort) -> list[str]:
@@ -553,41 +591,57 @@ def adjusted_r2(r2: float, *, n: int, terms: int) -> tuple[float, float]:
     return adjusted, float(np.sqrt(variance))
 
 
-def _nested(cohort: _Cohort) -> Iterator[dict[str, object]]:
-    """Yield what each primary IL1 score adds to the TNF score."""
-    chosen = [
+def _primary_il1(cohort: _Cohort) -> list[str]:
+    return [
         name
         for name, found in cohort.signatures.items()
         if found.axis == "IL1" and found.role == "primary"
     ]
+
+
+def _common_with_tnf(cohort: _Cohort, name: str) -> frozenset[str]:
+    """Return the measured genes that a signature shares with that of TNF."""
+    return cohort.shared(name, frozenset(cohort.genes_of([TNF])))
+
+
+def _nested(cohort: _Cohort) -> Iterator[dict[str, object]]:
+    """Yield what each primary IL1 score adds to the TNF score, the genes of both left out."""
     her2 = cohort.clinical.get("her2", pd.Series(None, index=cohort.clinical.index, dtype=object))
     outcomes = {
         "her2": her2.map({"positive": 1.0, "negative": 0.0}).to_numpy(dtype=float),
         "stage": _ordinal(cohort.clinical, "stage"),
     }
     covariates = ("er", "age", "tnf")
+    tnf_genes = frozenset(cohort.genes_of([TNF]))
     for method in cohort.methods:
         frame = _covariates(cohort, covariates, method)
-        for endpoint, y in outcomes.items():
+        for name in _primary_il1(cohort):
+            common = _common_with_tnf(cohort, name)
+            x, _ = cohort.without(name, common, method)
+            note = ""
+            if common:
+                frame = frame.assign(tnf=cohort.without(TNF, common, method)[0])
+                note = f"{len(common)} shared genes left out of the signature and of TNF"
+            for endpoint, y in outcomes.items():
 
-            def correlation(
-                values: np.ndarray,
-                rows: np.ndarray,
-                design: np.ndarray | None,
-                y: np.ndarray = y,
-            ):
-                return partial_correlation(values[rows], y[rows], design, method="pearson")
+                def correlation(
+                    values: np.ndarray,
+                    rows: np.ndarray,
+                    design: np.ndarray | None,
+                    y: np.ndarray = y,
+                ):
+                    return partial_correlation(values[rows], y[rows], design, method="pearson")
 
-            why = "" if np.isfinite(y).any() else f"{endpoint} is not recorded"
-            for name in chosen:
+                why = "" if np.isfinite(y).any() else f"{endpoint} is not recorded"
                 labels = {
                     "question": "nested", "endpoint": endpoint, "signature": name,
                     "method": method, "adjustment": "+".join(covariates),
-                    "scale": "partial_rho", "contrast": "added to tnf", "gene_filter": ALL_GENES,
+                    "scale": "partial_rho", "contrast": "added to tnf",
+                    "gene_filter": WITHOUT_SHARED,
                 }  # fmt: skip
                 yield _estimate(
-                    cohort, labels, cohort.score(name, method), y, frame, covariates,
-                    correlation, why,
+                    cohort, labels, x, y, frame, covariates, correlation,
+                    notes.join(why, note), forbidden=tnf_genes,
                 )  # fmt: skip
 
 

@@ -137,8 +137,12 @@ def null_scores(
     sets: int,
     seed: int,
     threads: int = 1,
-) -> Callable[[str, str], np.ndarray | None]:
+) -> Callable[..., np.ndarray | None]:
     """Return a function from (signature, method) to the scores of its matched random sets.
+
+    A third argument names genes that a test has taken out of the signature, such as those of its
+    endpoint or of the ERBB2 amplicon: the sets are then matched to what is left of the signature
+    and hold none of these genes either.
 
     Parameters
     ----------
@@ -156,28 +160,43 @@ def null_scores(
     Returns
     -------
     Callable
-        Its arrays are samples x sets. Nothing is scored before it is asked for.
+        Its arrays are samples x sets. Nothing is scored before it is asked for; sets are drawn
+        once per signature and forbidden genes, and serve all methods.
     """
     genes = cohort.var_names
-    present = set(genes)
-    usable = {name: one for name, one in signatures.items() if not present.isdisjoint(one.genes)}
+    present = frozenset(genes)
 
     @cache
-    def random() -> dict[str, scoring.RandomSets]:
-        means = scoring.mean_expression(cohort.X)
-        return scoring.matched_sets(means, genes, _sets(usable), n=sets, seed=seed)
+    def means() -> np.ndarray:
+        return scoring.mean_expression(cohort.X)
 
     @cache
     def ranked() -> scoring.Ranked:
         return scoring.rank(cohort.X, tied=True, threads=threads)
 
-    def scored(signature: str, method: str) -> np.ndarray | None:
-        if signature not in usable or signature not in random():
+    @cache
+    def drawn(signature: str, forbidden: frozenset[str]) -> scoring.RandomSets | None:
+        left = signatures[signature]
+        lost = affected(left, forbidden)
+        if len(lost) == len(left.genes):
             return None
-        unknown = {"unknown": usable[signature].direction == "unknown"}
+        left = without(left, lost) if lost else left
+        return scoring.matched_sets(
+            means(), genes, _sets({signature: left}), n=sets, seed=seed, forbidden=forbidden
+        ).get(signature)
+
+    def scored(
+        signature: str, method: str, forbidden: Collection[str] = frozenset()
+    ) -> np.ndarray | None:
+        if signature not in signatures:
+            return None
+        random = drawn(signature, present.intersection(forbidden))
+        if random is None:
+            return None
+        unknown = {"unknown": signatures[signature].direction == "unknown"}
         return scoring.score_random(
             ranked() if scoring.METHODS[method].needs == "any" else cohort.X,
-            random()[signature],
+            random,
             method=method,
             threads=threads,
             **(unknown if method == "singscore" else {}),

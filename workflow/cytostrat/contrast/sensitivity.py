@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from cytostrat.contrast.rows import (
     effect_rows,
     with_null_p,
 )
-from cytostrat.signatures import Signature
+from cytostrat.signatures import Signature, affected
 from cytostrat.stats import Estimates, notes
 from cytostrat.stats.effect_size import hedges_g, permuted_g
 from cytostrat.stats.permutation import empirical_p, permuted_labels
@@ -49,7 +49,7 @@ def sensitivity_effects(
     sampling: Mapping[str, object] | None = None,
     adjustment: Sequence[str] = ("er", "age"),
     min_group: int = 5,
-    null_scores: NullScores | None = None,
+    null_scores: Callable[..., np.ndarray | None] | None = None,
 ) -> pd.DataFrame:
     """Return the HER2 contrast under other HER2 rules and without the amplicon's genes.
 
@@ -65,8 +65,9 @@ def sensitivity_effects(
     Parameters
     ----------
     clinical, scores, coverage, signatures, cohort, sampling, adjustment, min_group, null_scores
-        As in `cytostrat.contrast.contrast_effects`. The same random sets serve all rows of a
-        signature.
+        As in `cytostrat.contrast.contrast_effects`. The random sets of a signature serve its rows
+        of all genes; a row without a filter's genes asks `null_scores` for sets matched to what is
+        left of the signature, naming these genes as a third argument.
     filter_genes
         Filter name, e.g. ``without amplicon core``, to the genes that it removes.
     filter_scores
@@ -95,14 +96,30 @@ def sensitivity_effects(
         for found in compare(shared, _by_rule(rule.name, rule.case, rule.note, primary))
     ]
     called = expression_rule(clinical, erbb2)
+    frames = []
     for number, (name, genes) in enumerate(filter_genes.items()):
         filtered = _filtered(shared, signatures, name, genes, filter_scores.get(name))
-        for comparison in her2_comparisons(clinical, primary):
-            results.extend(compare(filtered, replace(comparison, gene_filter=name)))
+        comparisons = [*her2_comparisons(clinical, primary)]
         if number == 0:
-            by_expression = _by_rule(called.name, called.case, called.note, primary)
-            results.extend(compare(filtered, replace(by_expression, gene_filter=name)))
-    return tables.EFFECTS.concat(with_null_p(results, null_scores))
+            comparisons.append(_by_rule(called.name, called.case, called.note, primary))
+        reduced = {s for s in signatures if affected(signatures[s], genes)}
+        own = []
+        for comparison in comparisons:
+            for found in compare(filtered, replace(comparison, gene_filter=name)):
+                touched = found.frame["signature"].isin(reduced)
+                results.append(replace(found, frame=found.frame[~touched]))
+                own.append(replace(found, frame=found.frame[touched]))
+        frames.extend(with_null_p(own, _without(null_scores, frozenset(genes))))
+    return tables.EFFECTS.concat([*with_null_p(results, null_scores), *frames])
+
+
+def _without(
+    null_scores: Callable[..., np.ndarray | None] | None, genes: frozenset[str]
+) -> NullScores | None:
+    """Return the random sets of signatures that have lost these genes."""
+    if null_scores is None:
+        return None
+    return lambda signature, method: null_scores(signature, method, genes)
 
 
 def _by_rule(name: str, case: pd.Series, note: str, primary: Adjustment) -> Comparison:
@@ -121,12 +138,12 @@ def _filtered(
     """Return the cohort with the scores of the affected signatures exchanged."""
     values, said = cohort.values.copy(), dict(cohort.signature_notes)
     removed = {s: sorted(set(signatures[s].genes) & set(genes)) for s in signatures}
-    affected = [signature for signature, gone in removed.items() if gone]
-    columns = values.columns[values.columns.get_level_values(0).isin(affected)]
+    touched = [signature for signature, gone in removed.items() if gone]
+    columns = values.columns[values.columns.get_level_values(0).isin(touched)]
     if scores is None:
         values.loc[:, columns] = np.nan
     else:
-        values.loc[:, columns] = score_columns(scores, values.index, affected).reindex(
+        values.loc[:, columns] = score_columns(scores, values.index, touched).reindex(
             columns=columns
         )
     for signature, gone in removed.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,16 +85,17 @@ def matched_sets(
     n: int,
     seed: int,
     window: int = 100,
+    forbidden: Collection[str] = (),
 ) -> Mapping[str, RandomSets]:
     """Draw random sets matched to each signature, gene by gene.
 
     Genes are ordered by mean expression (then by symbol). Each gene of the signature is replaced
     by one drawn with equal chance among the `window` genes on either side of it that do not
-    belong to the signature; no gene occurs twice in a set. Where the window has no gene left
-    it is doubled.
+    belong to the signature and aren't forbidden; no gene occurs twice in a set. Where the window
+    has no gene left it is doubled.
 
-    The draw depends on `seed`, the signature's name, its genes and the order of means; not on the
-    other signatures, nor on the order of genes in the matrix.
+    The draw depends on `seed`, the signature's name, its genes, those forbidden and the order of
+    means; not on the other signatures, nor on the order of genes in the matrix.
 
     Parameters
     ----------
@@ -110,12 +111,14 @@ def matched_sets(
         Seed, 0 or more.
     window
         Number of neighbours to either side.
+    forbidden
+        Genes that no set may hold: those that a test has taken out of the signature.
 
     Returns
     -------
     Mapping
-        Signature name to its random sets. A signature of which no gene, or which holds more than
-        half of all genes, has no match and is absent: whoever asks for its null has to say so.
+        Signature name to its random sets. A signature of which no gene, or which holds more genes
+        than it leaves to draw, has no match and is absent: whoever asks for its null has to say so.
 
     Raises
     ------
@@ -136,6 +139,7 @@ def matched_sets(
     order = order[: np.count_nonzero(~np.isnan(rounded))]  # NaN sorts last
     place = np.full(len(genes), -1)
     place[order] = np.arange(len(order))
+    allowed = ~np.isin(symbols[order], sorted(forbidden))
     drawn = {}
     for name, up, down in zip(lists.names, lists.up, lists.down, strict=True):
         sides = [
@@ -146,21 +150,20 @@ def matched_sets(
         ]
         sides = [side[side >= 0] for side in sides]
         positions = np.concatenate(sides)
-        if not 0 < 2 * len(positions) <= len(order):
+        free = allowed.copy()
+        free[positions] = False
+        if not 0 < len(positions) <= np.count_nonzero(free):
             continue
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        chosen = order[_draw(positions, len(order), n, window, rng)].astype(np.int32)
+        chosen = order[_draw(positions, np.flatnonzero(free), n, window, rng)].astype(np.int32)
         drawn[name] = RandomSets(chosen[:, : len(sides[0])], chosen[:, len(sides[0]) :])
     return drawn
 
 
 def _draw(
-    positions: np.ndarray, n_genes: int, n: int, window: int, rng: np.random.Generator
+    positions: np.ndarray, outside: np.ndarray, n: int, window: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw n sets of positions near the given ones, without repeats and without these."""
-    free = np.ones(n_genes, dtype=bool)
-    free[positions] = False
-    outside = np.flatnonzero(free)  # positions that may be drawn, ascending
+    """Draw n sets near the given positions from those `outside` (ascending), without repeats."""
     middle = np.searchsorted(outside, positions)
     width = len(positions)
     chosen = np.empty((n, width), dtype=np.int64)
