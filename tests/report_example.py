@@ -120,6 +120,7 @@ def cohort(
         }
         for scale, adjustment, value in (
             ("hedges_g", "none", g),
+            ("adjusted_g", tables.SAME_PATIENTS + "er+age", g * 1.1),
             ("adjusted_g", "er+age", g * 0.8),
         ):
             for gene_filter in ("all genes", "without amplicon core"):
@@ -197,8 +198,9 @@ def pooled(effects: pd.DataFrame) -> pd.DataFrame:
             out.append(
                 dict.fromkeys(tables.POOLED.columns)
                 | dict(zip(keys, key, strict=True))
-                | {"model": model, "k": len(group), "estimate": estimate, "low": estimate - half,
-                   "high": estimate + half, "p": 0.01, "family": "", "note": ""}
+                | {"model": model, "k": len(group), "cohorts": ", ".join(sorted(group["cohort"])),
+                   "estimate": estimate, "low": estimate - half, "high": estimate + half,
+                   "p": 0.01, "family": "f", "q": 0.08, "null_p": 0.2, "note": ""}
             )  # fmt: skip
     return tables.POOLED.conform(pd.DataFrame(out)) if out else tables.POOLED.empty()
 

@@ -32,6 +32,7 @@ from cytostrat.report import (
     verdicts,
     wording,
 )
+from cytostrat.stats import notes
 from tests import report_example
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "line", "rect", "path", "use", "image"}
@@ -312,23 +313,129 @@ def test_direction_is_named_only_where_the_interval_leaves_out_zero(low, width, 
     assert ("lower" in verb) == (low + width < 0)
 
 
+@given(low=st.floats(0.001, 3), width=st.floats(0.001, 3), sign=st.sampled_from([-1, 1]))
+def test_what_lacks_a_condition_of_the_rule_names_no_direction(low, width, sign):
+    ends = sorted([sign * low, sign * (low + width)])
+    row = {"estimate": sum(ends) / 2, "low": ends[0], "high": ends[1], "scale": "adjusted_g"}
+    verb = wording.contrast_verb(row, ["q = 0.200"])
+    assert verb == "not shown to differ: q = 0.200"
+
+
 @pytest.mark.parametrize(
-    ("crude", "adjusted", "expected"),
+    ("before", "after", "expected"),
     [
-        ((0.5, 0.1, 0.9), (0.1, -0.3, 0.5), "no longer clear"),
-        ((0.5, 0.1, 0.9), (0.4, 0.1, 0.7), "remains"),
-        ((0.5, 0.1, 0.9), (-0.4, -0.7, -0.1), "turns round: lower in HER2-positive"),
-        ((0.1, -0.3, 0.5), (0.4, 0.1, 0.7), "appears: higher in HER2-positive"),
-        ((0.1, -0.3, 0.5), (0.1, -0.3, 0.5), "stays unclear"),
-        ((0.5, 0.1, 0.9), (math.nan, math.nan, math.nan), "could not be estimated"),
+        (
+            (0.5, 0.1, 0.9),
+            (0.1, -0.3, 0.5),
+            "0.10 (\u22120.30 to 0.50), an interval that holds zero",
+        ),
+        ((0.5, 0.1, 0.9), (0.4, 0.1, 0.7), "0.40 (0.10 to 0.70): on the same side of zero"),
+        ((0.5, 0.1, 0.9), (-0.4, -0.7, -0.1), "to the other side of zero"),
+        ((0.1, -0.3, 0.5), (0.4, 0.1, 0.7), "an interval that leaves out zero"),
+        ((0.1, -0.3, 0.5), (0.1, -0.3, 0.5), "both intervals hold zero"),
     ],
 )
-def test_wording_of_adjustment(crude, adjusted, expected):
+def test_wording_of_adjustment(before, after, expected):
     rows = [
-        dict(zip(("estimate", "low", "high"), values, strict=True)) | {"scale": "hedges_g"}
-        for values in (crude, adjusted)
+        dict(zip(("estimate", "low", "high"), values, strict=True)) | {"scale": "adjusted_g"}
+        for values in (before, after)
     ]
-    assert expected in wording.adjusted_verb(*rows)
+    text = wording.adjusted_verb(*rows)
+    assert text.startswith("In the same patients adjustment moves it from ")
+    assert expected in text
+    assert "HER2" not in text
+
+
+HER2_ROW = {"question": "her2", "stratum": "all", "gene_filter": "all genes"}
+
+
+def changed(frame, values, **where):
+    """Return a table in which the rows that meet the conditions hold other values."""
+    frame = frame.copy()
+    mask = np.logical_and.reduce([frame[name].eq(value) for name, value in where.items()])
+    assert mask.any()
+    for name, value in values.items():
+        frame.loc[mask, name] = value
+    return frame
+
+
+CLEAR = {"estimate": 0.4, "low": 0.1, "high": 0.7, "q": 0.01, "null_p": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (CLEAR, "1 of 3 primary signatures pooled over 3 cohorts or more differs "
+                "(Interferon alpha response, higher in HER2-positive)"),
+        (CLEAR | {"q": 0.2}, "none of 3 primary signatures pooled over 3 cohorts or more differs"),
+        (CLEAR | {"q": math.nan}, "none of 3 primary"),
+        (CLEAR | {"null_p": 0.2}, "none of 3 primary"),
+        (CLEAR | {"null_p": math.nan}, "none of 3 primary"),
+        (CLEAR | {"low": -0.1}, "none of 3 primary"),
+    ],
+)  # fmt: skip
+def test_the_first_sentence_calls_a_difference_what_a_verdict_would(values, said):
+    inputs, _ = report("three cohorts")
+    where = HER2_ROW | {"signature": "IFN_I", "adjustment": "er+age", "model": "random"}
+    inputs = replace(inputs, pooled=changed(inputs.pooled, values, **where))
+    context = sections.headlines(inputs)
+    assert said in context["short"]
+    line = next(line for line in context["lines"] if line["signature"].name == "IFN_I")
+    assert ("higher" in line["contrast"].verb) == said.startswith("1")
+
+
+def test_two_cohorts_are_counted_and_name_no_direction():
+    inputs = report_example.example(cohorts=("alpha", "beta"), n=60)
+    where = HER2_ROW | {"signature": "IFN_I", "adjustment": "er+age"}
+    effects = changed(inputs.effects, CLEAR, **where, cohort="alpha")
+    inputs = replace(
+        inputs, effects=effects, pooled=changed(inputs.pooled, CLEAR, **where)
+    )  # fmt: skip
+    context = sections.headlines(inputs)
+    assert (
+        "of 3 primary signatures usable in fewer cohorts, 1 differs in single cohorts "
+        "(Interferon alpha response in 1 of 2 usable cohorts)"
+    ) in context["short"]
+    made = build_report(inputs)
+    shown = sections.signature_sentence(inputs, "IFN_I")
+    assert "differs in 1 of 2 usable cohorts" in shown
+    for text in (context["short"], shown):
+        assert "higher" not in text
+    assert context["short"] in Page(made.html).text
+    unusable = changed(effects, {"note": notes.UNUSABLE}, **where, cohort="beta")
+    found = sections.her2_contrast(replace(inputs, effects=unusable), "IFN_I")
+    assert (found.differ, found.usable) == (1, 1)
+
+
+def test_what_adjustment_did_is_told_of_the_same_patients_only():
+    inputs, made = report("three cohorts")
+    found = sections.her2_contrast(inputs, "IFN_I")
+    assert found.same is not None
+    assert found.after in Page(made.html).text
+    assert [row["kind"] for row in found.drawn] == ["before", "adjusted"]
+    same = tables.SAME_PATIENTS + "er+age"
+    assert found.drawn[0]["adjustment"] == same
+    for other in (
+        inputs.pooled[inputs.pooled["adjustment"].ne(same)],
+        changed(inputs.pooled, {"cohorts": "alpha, beta"}, adjustment=same),
+        changed(inputs.pooled, {"estimate": math.nan}, adjustment=same),
+    ):
+        without = replace(inputs, pooled=other)
+        found = sections.her2_contrast(without, "IFN_I")
+        assert found.after == ""
+        assert [row["kind"] for row in found.drawn] == ["adjusted"]
+        assert "In the same patients" not in sections.signature_sentence(without, "IFN_I")
+        assert found.crude is not None
+
+
+def test_one_cohort_compares_the_same_patients_or_nothing():
+    inputs, _ = report("one cohort")
+    assert sections.her2_contrast(inputs, "IFN_I").after
+    fewer = changed(inputs.effects, {"n": 3}, adjustment=tables.SAME_PATIENTS + "er+age")
+    assert sections.her2_contrast(replace(inputs, effects=fewer), "IFN_I").after == ""
+    rows = sections.effect_rows(replace(inputs, effects=fewer), "IFN_I")
+    assert rows[0]["same"] is None
+    assert rows[0]["crude"] is not None
 
 
 def test_numbers_are_written_once_and_for_all():
@@ -376,7 +483,7 @@ def test_every_claim_has_one_line_and_its_verdicts():
     assert list(lines) == ["il1_her2", "il1_outcome", "anakinra_targets"]
     assert lines["il1_her2"]["words"] == ["inconsistent"]
     assert [group["title"] for group in context["groups"]] == [
-        "Decided by at least one estimate",
+        "Decided by the pooled estimate",
         "Not decided",
         "Not testable on these data",
     ]
@@ -549,7 +656,82 @@ def test_the_short_answer_counts_every_claim_once():
     inputs, made = claims_report()
     short = verdicts.context(inputs)["short"]
     assert short == (
-        "Of 3 statements of the documents, at least one estimate decides 1 (1 inconsistent), "
-        "1 stay open, and 1 cannot be tested on these data."
+        "Of 3 statements of the documents, pooled estimates decide 1 (1 inconsistent), 0 are "
+        "decided in single cohorts only, 1 stays open, and 1 cannot be tested on these data."
     )
     assert short in Page(made.html).text
+
+
+def outcome_line(inputs, rows):
+    """Return the context with other verdicts on the second claim, and its line."""
+    others = inputs.verdicts[inputs.verdicts["claim"].ne("il1_outcome")]
+    base = {
+        "claim": "il1_outcome", "document": "S4", "therapy": "anakinra", "relation": "surrogate",
+        "question": "survival", "signature": "IL1_SURROGATE_A", "method": "ssgsea",
+        "estimate": 0.3, "low": 0.1, "high": 0.5, "p": 0.01, "q": 0.02, "null_p": 0.03,
+        "reachable": True, "reason": "because", "scale": "log_hr",
+    }  # fmt: skip
+    table = pd.concat([others, pd.DataFrame([base | row for row in rows])], ignore_index=True)
+    context = verdicts.context(replace(inputs, verdicts=tables.VERDICTS.conform(table)))
+    line = next(line for line in context["all"] if line["id"] == "il1_outcome")
+    title = next(
+        group["title"] for group in context["groups"]
+        if "il1_outcome" in [entry["id"] for entry in group["lines"]]
+    )  # fmt: skip
+    return context, line, title
+
+
+NO_POOL = {"cohort": "pooled", "verdict": "not testable", "estimate": math.nan, "reason": "k < 3"}
+
+
+def test_a_claim_that_single_cohorts_decide_is_filed_apart():
+    inputs, _ = claims_report()
+    rows = [
+        {"cohort": "alpha", "verdict": "consistent"},
+        {"cohort": "beta", "verdict": "inconclusive"},
+        {"cohort": "gamma", "verdict": "not testable"},
+    ]
+    context, line, title = outcome_line(inputs, [*rows, NO_POOL])
+    assert title == "Decided in single cohorts only"
+    assert line["decided_in"] == "decided in 1 of 2 usable cohorts"
+    assert "1 is decided in single cohorts only (1 consistent)" in context["short"]
+    # where the pool is open, so is the statement, and the cohort is still told of
+    _, line, title = outcome_line(inputs, [*rows, {"cohort": "pooled", "verdict": "inconclusive"}])
+    assert title == "Not decided"
+    assert line["decided_in"] == "decided in 1 of 2 usable cohorts"
+    _, line, title = outcome_line(inputs, [*rows, {"cohort": "pooled", "verdict": "consistent"}])
+    assert (title, line["decided_in"]) == ("Decided by the pooled estimate", "")
+
+
+def test_a_small_effect_that_is_not_zero_says_so():
+    inputs, _ = claims_report()
+    reason = f"{verdicts.SMALL}: the 95 % interval lies above 0, q = 1e-05; effects from 0.1 on"
+    rows = [{"cohort": "pooled", "verdict": "no difference", "reason": reason}]
+    _, line, _ = outcome_line(inputs, rows)
+    assert line["remarks"] == [f"IL1A response: {reason.partition(';')[0]}"]
+    assert "no effect" not in Page(claims_report()[1].html).text.lower()
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        ("adjusted_g", "with this n no other verdict was within reach"),
+        ("umi_per_10k difference", "no size that matters is declared for this unit"),
+    ],
+)
+def test_out_of_reach_is_said_where_the_rule_can_tell(scale, said):
+    inputs, _ = claims_report()
+    row = {"cohort": "alpha", "verdict": "inconclusive", "reachable": False, "scale": scale}
+    _, line, _ = outcome_line(inputs, [row, NO_POOL])
+    assert len(line["remarks"]) == 1
+    assert line["remarks"][0].startswith(said)
+    _, line, _ = outcome_line(inputs, [row | {"reachable": True}, NO_POOL])
+    assert line["remarks"] == []
+
+
+def test_sampling_that_shapes_crude_effects_is_among_the_limits():
+    inputs, made = report("one cohort")
+    assert "crude contrasts in alpha (sampled by her2 (case-control))" in Page(made.html).text
+    record = inputs.provenance["alpha"] | {"sampling": {"design": "trial", "on": ["her2"]}}
+    inputs = replace(inputs, provenance={"alpha": record})
+    assert facts.cohort_facts(inputs, "alpha")["sampled"] == "sampled by her2 (trial)"

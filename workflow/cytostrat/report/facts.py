@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.report import palette, wording
+from cytostrat.stats import notes
 from cytostrat.stats.controls import failed_cohorts
-from cytostrat.tables import ENDPOINTS
+from cytostrat.tables import ENDPOINTS, SAME_PATIENTS
 
 if TYPE_CHECKING:
     from cytostrat.signatures import Signature
@@ -135,6 +136,11 @@ class ReportInputs:
         """Pooled rows, shelved for `select`."""
         return Shelves(self.pooled)
 
+    @cached_property
+    def failed(self) -> frozenset[str]:
+        """Cohorts of which a positive control failed."""
+        return frozenset(failed_cohorts(self.effects))
+
     @property
     def cohorts(self) -> list[str]:
         """Cohorts in the order of the config."""
@@ -167,6 +173,13 @@ class ReportInputs:
     def min_coverage(self) -> float:
         """Share of genes below which a set is flagged."""
         return float((self.config.get("signatures") or {}).get("min_coverage", 0.6))
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """The one rule of the verdicts, by which a difference between groups is named too."""
+        return {"alpha": 0.05, "null_alpha": 0.05, "min_cohorts": 3} | dict(
+            self.claims.get("rule") or {}
+        )
 
     def primary(self) -> list[Signature]:
         """Signatures of role primary, in the order of the table."""
@@ -207,17 +220,71 @@ def main_rows(frame: pd.DataFrame | Shelves, **where: Any) -> pd.DataFrame:
     return select(frame, her2_rule=["primary", ""], gene_filter=["all genes", ""], **where)
 
 
-def her2_effect(inputs: ReportInputs, signature: str, cohort: str, *, adjusted: bool,
+CRUDE, SAME, ADJUSTED = "crude", "same", "adjusted"
+
+
+def kind_of_row(inputs: ReportInputs, kind: str) -> dict[str, str]:
+    """Return scale and adjustment of a HER2 contrast.
+
+    ``crude`` takes all patients with HER2 status, ``adjusted`` those with all covariates, and
+    ``same`` is the crude difference in the patients of ``adjusted``.
+    """
+    adjustment = {
+        CRUDE: "none", SAME: SAME_PATIENTS + inputs.adjustment, ADJUSTED: inputs.adjustment,
+    }[kind]  # fmt: skip
+    return {"scale": "hedges_g" if kind == CRUDE else "adjusted_g", "adjustment": adjustment}
+
+
+def her2_effect(inputs: ReportInputs, signature: str, cohort: str, *, kind: str,
                 stratum: str = "all") -> pd.Series | None:  # fmt: skip
-    """Return the HER2 contrast of one signature in one cohort, crude or primary adjusted."""
+    """Return the HER2 contrast of one signature in one cohort; `kind` as in `kind_of_row`."""
     return first(
         main_rows(
             inputs.effect_rows, question="her2", cohort=cohort, signature=signature,
-            stratum=stratum, method=inputs.method,
-            scale="adjusted_g" if adjusted else "hedges_g",
-            adjustment=inputs.adjustment if adjusted else "none",
+            stratum=stratum, method=inputs.method, **kind_of_row(inputs, kind),
         )
     )  # fmt: skip
+
+
+def usable(inputs: ReportInputs, row: pd.Series | None) -> bool:
+    """Whether a row of Effects may speak: estimated, measured well enough, controls passed."""
+    return (
+        row is not None
+        and wording.finite(row["estimate"])
+        and notes.UNUSABLE not in str(row["note"])
+        and row["cohort"] not in inputs.failed
+    )
+
+
+def lacking(inputs: ReportInputs, row: pd.Series) -> list[str]:
+    """Return what an estimate lacks to be called a difference, by the rule of the verdicts.
+
+    The 95 % interval must leave out zero, q lie below alpha in its family and the random-set p
+    below its own alpha. How many cohorts a pooled estimate needs is asked elsewhere.
+    """
+    rule, out = inputs.rule, []
+    if not wording.side(row):
+        out.append("the interval holds zero")
+    for name, level, absent in (
+        ("q", "alpha", "in no declared family"),
+        ("null_p", "null_alpha", "not compared with random sets"),
+    ):
+        value = row.get(name)
+        if not wording.finite(value):
+            out.append(absent)
+        elif float(value) >= rule[level]:
+            out.append(wording.p_value(value, "random-set p" if name == "null_p" else name))
+    return out
+
+
+def comparable(before: pd.Series | None, after: pd.Series | None) -> bool:
+    """Whether two estimates are of the same patients and cohorts, so that they can be compared."""
+    if before is None or after is None:
+        return False
+    if not (wording.finite(before["estimate"]) and wording.finite(after["estimate"])):
+        return False
+    same = ("model", "k", "cohorts") if "model" in after else ("n", "n_case")
+    return all(before[name] == after[name] for name in same)
 
 
 MODELS = {"random": "random effects", "fixed": "fixed effect"}
@@ -238,14 +305,12 @@ def pooled_models(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def pooled_effect(
-    inputs: ReportInputs, signature: str, *, adjusted: bool, stratum: str = "all"
+    inputs: ReportInputs, signature: str, *, kind: str, stratum: str = "all"
 ) -> pd.Series | None:
     """Return the pooled HER2 contrast to be read first, or nothing."""
     rows = main_rows(
         inputs.pooled_rows, question="her2", signature=signature, stratum=stratum,
-        method=inputs.method,
-        scale="adjusted_g" if adjusted else "hedges_g",
-        adjustment=inputs.adjustment if adjusted else "none",
+        method=inputs.method, **kind_of_row(inputs, kind),
     )  # fmt: skip
     return first(pooled_models(rows))
 
@@ -301,7 +366,7 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "er": counts(obs, "er", ("positive", "negative")),
         "platform": record.get("platform") or "not stated",
         "sampling": text,
-        "case_control": design == "case_control",
+        "sampled": notes.sampled_how(notes.sampling_note(sampling)),
         "remarks": _remarks(obs, sampling, inputs.cohort_files.get(name, {})),
         "endpoints": endpoints(obs),
         "response": _response(obs, record),

@@ -181,7 +181,10 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             "Pooling: estimates adjusted alike in every cohort were pooled by random effects "
             "(REML) with the modified Hartung-Knapp interval, with a prediction interval and "
             "leave-one-out estimates from three cohorts on; with two cohorts the fixed effect is "
-            "shown and gives no verdict. A cohort whose positive control failed was left out."
+            "shown and gives no verdict. A cohort whose positive control failed was left out, and "
+            "so were hazard ratios of parts of the follow-up, which exist only where proportional "
+            "hazards failed. What adjustment does is read off the crude difference in the patients "
+            "of the adjusted one."
         )
     families = config.get("families") or {}
     if families:
@@ -199,9 +202,12 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             "measurement: consistent) or contradicted (inconsistent) where the 95 % interval lies "
             f"on one side of no difference, q < {rule.get('alpha', 0.05):g} in its family and the "
             f"random-set p < {rule.get('null_alpha', 0.05):g}; no difference where the 90 % "
-            f"interval lies inside {bounds}; else inconclusive. Crude effects of cohorts sampled "
-            "case-control give no verdict; a pooled verdict needs "
-            f"{rule.get('min_cohorts', 3)} cohorts."
+            f"interval lies inside {bounds}, which may be a small effect that is not zero; else "
+            "inconclusive. Crude effects of cohorts sampled case-control, or by a variable such as "
+            "HER2, give no verdict and enter no crude pool; a pooled verdict needs "
+            f"{rule.get('min_cohorts', 3)} cohorts. Its random-set p is twice the mean of those of "
+            "the cohorts in the pool, a cohort on the other side counting with 1, which is valid "
+            "however they depend on each other (Vovk & Wang 2020, doi:10.1093/biomet/asaa027)."
         )
     return out
 

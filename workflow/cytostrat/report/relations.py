@@ -12,6 +12,7 @@ from cytostrat.report import facts, figures, wording
 from cytostrat.report.facts import ReportInputs
 from cytostrat.report.figures import Sketch
 from cytostrat.signatures import overlap as shared_genes
+from cytostrat.tables import SAME_PATIENTS
 
 FEWEST = 10
 
@@ -209,6 +210,15 @@ def by_method(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
     return out
 
 
+def _adjusted_for(adjustment: str) -> str:
+    model = adjustment.removeprefix(SAME_PATIENTS).replace("+", ", ")
+    if adjustment == "none":
+        return "crude"
+    if adjustment.startswith(SAME_PATIENTS):
+        return f"crude, in the patients of the model with {model}"
+    return f"adjusted for {model}"
+
+
 def variants(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
     """List the HER2 contrast of one signature under every choice that was tried.
 
@@ -231,7 +241,7 @@ def variants(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
             wording.STRATA.get(stratum, stratum.replace("_", " ")),
             "" if rule == "primary" else f"HER2: {rule}",
             "" if genes == "all genes" else genes,
-            "crude" if adjustment == "none" else f"adjusted for {adjustment.replace('+', ', ')}",
+            _adjusted_for(adjustment),
         ]
         by_cohort = {row["cohort"]: row for _, row in own.iterrows()}
         out.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def strip(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None) -> l
     Parameters
     ----------
     rows
-        Each with ``estimate``, ``low``, ``high``, ``scale`` and ``kind`` (crude, adjusted,
+        Each with ``estimate``, ``low``, ``high``, ``scale`` and ``kind`` (before, adjusted,
         verdict), and ``null`` where it is not that of the scale. Rows without an estimate are
         left out.
     limit
@@ -79,53 +80,176 @@ def strip_limit(frames: Sequence[Mapping[str, Any] | None]) -> float:
     return float(np.clip(np.quantile(reach, 0.9), 0.3, 3.0)) if reach else 1.0
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """The HER2 contrast of one signature that a line of the report shows.
+
+    Parameters
+    ----------
+    where
+        Cohorts behind it, in words.
+    crude
+        Row of all patients with HER2 status; None where there is none.
+    same
+        Crude row in the patients of `adjusted`; None where it is not of the same ones.
+    adjusted
+        Row of the primary adjustment.
+    pooled
+        Whether enough cohorts are pooled for a verdict.
+    differ, usable
+        In how many of the usable cohorts the adjusted estimate is a difference by the rule.
+    verb
+        What may be said of it.
+    differs
+        Whether the pooled estimate is a difference by the rule of the verdicts.
+    """
+
+    where: str
+    crude: pd.Series | None
+    same: pd.Series | None
+    adjusted: pd.Series | None
+    pooled: bool
+    differ: int
+    usable: int
+    verb: str
+    differs: bool
+
+    @property
+    def shown(self) -> pd.Series | None:
+        """The adjusted row, the crude one where there is none."""
+        return self.adjusted if self.adjusted is not None else self.crude
+
+    @property
+    def after(self) -> str:
+        """What adjustment did, from the same patients; empty where they are not at hand."""
+        return "" if self.same is None else wording.adjusted_verb(self.same, self.adjusted)
+
+    @property
+    def drawn(self) -> list[dict[str, Any]]:
+        """Rows of a strip: before and after adjustment, in the same patients."""
+        return [
+            {**row.to_dict(), "kind": kind}
+            for kind, row in (("before", self.same), ("adjusted", self.adjusted))
+            if row is not None
+        ]
+
+
+def her2_contrast(inputs: ReportInputs, name: str) -> Contrast:
+    """Return the pooled HER2 contrast, or that of the only cohort.
+
+    A direction is named only of a difference by the rule of the verdicts that is pooled over as
+    many cohorts as a pooled verdict takes; of fewer it is said in how many they differ.
+    """
+    kinds = (facts.CRUDE, facts.SAME, facts.ADJUSTED)
+    by_cohort = {
+        cohort: {kind: facts.her2_effect(inputs, name, cohort, kind=kind) for kind in kinds}
+        for cohort in inputs.cohorts
+    }
+    rows = {kind: facts.pooled_effect(inputs, name, kind=kind) for kind in kinds}
+    is_pool = rows[facts.CRUDE] is not None or rows[facts.ADJUSTED] is not None
+    if is_pool:
+        k = next(
+            int(rows[kind]["k"]) for kind in (facts.ADJUSTED, facts.CRUDE) if rows[kind] is not None
+        )
+        where = "fixed effect of 2 cohorts" if k == 2 else f"{wording.plural(k, 'cohort')} pooled"
+    else:
+        known = {
+            cohort: own
+            for cohort, own in by_cohort.items()
+            if own[facts.CRUDE] is not None or own[facts.ADJUSTED] is not None
+        }
+        where = "cohorts shown one by one" if known else ""
+        if len(known) == 1:
+            ((where, rows),) = known.items()
+    crude, same, adjusted = (rows[kind] for kind in kinds)
+    usable = [
+        own[facts.ADJUSTED] for own in by_cohort.values()
+        if facts.usable(inputs, own[facts.ADJUSTED])
+    ]  # fmt: skip
+    differ = sum(not facts.lacking(inputs, row) for row in usable)
+    enough = is_pool and adjusted is not None and adjusted["k"] >= inputs.rule["min_cohorts"]
+    lacking = facts.lacking(inputs, adjusted) if enough else []
+    if enough:
+        verb = wording.contrast_verb(adjusted, lacking)
+    elif usable:
+        verb = f"differs in {differ} of {wording.plural(len(usable), 'usable cohort')}"
+    else:
+        verb = "no usable adjusted estimate"
+    return Contrast(
+        where=where,
+        crude=crude,
+        same=same if facts.comparable(same, adjusted) else None,
+        adjusted=adjusted,
+        pooled=bool(enough),
+        differ=differ,
+        usable=len(usable),
+        verb=verb,
+        differs=bool(enough) and not lacking,
+    )
+
+
 def headlines(inputs: ReportInputs) -> dict[str, Any]:
-    """Build one line per primary signature: crude and adjusted HER2 contrast, drawn and written."""
+    """Build one line per primary signature: the HER2 contrast before and after adjustment."""
     lines = []
     for signature in inputs.primary():
-        where, crude, adjusted = best_effect(inputs, signature.name)
-        shown = adjusted if adjusted is not None else crude
+        found = her2_contrast(inputs, signature.name)
         lines.append(
             {
                 "signature": signature,
-                "where": where,
-                "crude": crude,
-                "adjusted": adjusted,
-                "verb": "shown by cohort" if shown is None else wording.contrast_verb(shown),
-                "after": "" if shown is None else wording.adjusted_verb(crude, adjusted),
-                "note": _note(adjusted),
+                "contrast": found,
+                "note": _note(found.adjusted),
                 "agreement": il1_agreement(inputs) if signature.axis == "IL1" else "",
             }
         )
-    rows = [line[key] for line in lines for key in ("crude", "adjusted")]
-    limit = strip_limit(rows)
+    limit = _with_strips(lines)
+    return {"lines": lines, "limit": limit, "short": _short(inputs, lines)}
+
+
+def _with_strips(lines: Sequence[dict[str, Any]]) -> float:
+    """Draw the contrast of each line, all to one limit, and return it."""
+    limit = strip_limit([row for line in lines for row in line["contrast"].drawn])
     for line in lines:
-        line["strip"] = strip(
-            [
-                {**line[kind].to_dict(), "kind": kind}
-                for kind in ("crude", "adjusted")
-                if line[kind] is not None
-            ],
-            limit=limit,
-        )
-    return {"lines": lines, "limit": limit, "short": _short(lines)}
+        line["strip"] = strip(line["contrast"].drawn, limit=limit)
+    return limit
 
 
-def _short(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Write in one sentence which primary signatures differ by HER2 given ER and age."""
-    told = [line for line in lines if line["adjusted"] is not None]
-    if not told:
+def _short(inputs: ReportInputs, lines: Sequence[Mapping[str, Any]]) -> str:
+    """Write in one sentence which primary signatures differ by HER2 after adjustment."""
+    pooled = [line for line in lines if line["contrast"].pooled]
+    single = [line for line in lines if not line["contrast"].pooled and line["contrast"].usable]
+    if not pooled and not single:
         return ""
-    apart = [
-        f"{line['signature'].title}, {line['verb']}"
-        for line in told
-        if wording.finite(line["adjusted"]["estimate"]) and wording.side(line["adjusted"])
-    ]
-    names = f" ({'; '.join(apart)})" if apart else ""
-    of = wording.plural(len(told), "primary signature")
+    rule, parts = inputs.rule, []
+    if pooled:
+        apart = [
+            f"{line['signature'].title}, {line['contrast'].verb}"
+            for line in pooled
+            if line["contrast"].differs
+        ]
+        names = f" ({'; '.join(apart)})" if apart else ""
+        parts.append(
+            f"{len(apart) or 'none'} of {wording.plural(len(pooled), 'primary signature')} pooled "
+            f"over {rule['min_cohorts']} cohorts or more "
+            f"{'differ' if len(apart) > 1 else 'differs'}{names}"
+        )
+    if single:
+        some = [
+            f"{line['signature'].title} in {line['contrast'].differ} of "
+            f"{wording.plural(line['contrast'].usable, 'usable cohort')}"
+            for line in single
+            if line["contrast"].differ
+        ]
+        of = wording.plural(len(single), "primary signature") + " usable in fewer cohorts"
+        parts.append(
+            f"of {of}, {len(some)} {'differ' if len(some) > 1 else 'differs'} in single cohorts "
+            f"({'; '.join(some)})"
+            if some
+            else f"none of {of} differs in any of them"
+        )
     return (
-        f"By HER2, given ER and age, {len(apart) or 'none'} of {of} differ"
-        f"{'s' if len(apart) == 1 else ''} with an interval that excludes zero{names}."
+        f"By HER2, given {adjustment_words(inputs.adjustment)}, {'; '.join(parts)}. To differ "
+        f"takes q < {rule['alpha']:g} in its family, p < {rule['null_alpha']:g} against random "
+        "sets and a 95 % interval without zero."
     )
 
 
@@ -168,11 +292,12 @@ def limits(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[s
         "What HER2 does by itself. HER2-positive tumours are more often ER-negative, so the crude "
         f"contrast mixes the two; read the one adjusted for {adjustment_words(inputs.adjustment)}."
     )
-    case_control = [c["name"] for c in cohorts if c["case_control"]]
-    if case_control:
+    sampled = [f"{c['name']} ({c['sampled']})" for c in cohorts if c["sampled"]]
+    if sampled:
         out.append(
-            f"Population frequencies or crude contrasts in {wording.join_names(case_control)}: "
-            "tumours were drawn case-control, which shapes the crude contrast."
+            f"Population frequencies or crude contrasts in {wording.join_names(sampled)}: how "
+            "patients were chosen shapes both, so their crude effects give no verdict and enter "
+            "no crude pool."
         )
     if len(cohorts) == 1:
         out.append("Whether the finding holds elsewhere: there is one cohort and nothing to pool.")
@@ -249,9 +374,6 @@ def signature_entry(
             )
         )
     forest = her2_forest(inputs, name)
-    crude = [facts.her2_effect(inputs, name, c, adjusted=False) for c in inputs.cohorts]
-    pooled = facts.pooled_effect(inputs, name, adjusted=False)
-    pooled_adjusted = facts.pooled_effect(inputs, name, adjusted=True)
     return {
         "record": record,
         "n_genes": len(record.up) + len(record.down),
@@ -265,7 +387,7 @@ def signature_entry(
         "agreement": il1_agreement(inputs) if record.axis == "IL1" else "",
         "variants": relations.variants(inputs, name),
         "leading": relations.leading_genes(inputs, name),
-        "sentence": signature_sentence(inputs, crude, pooled, pooled_adjusted, name),
+        "sentence": signature_sentence(inputs, name),
         "simulated": bool(inputs.simulated),
     }
 
@@ -276,50 +398,35 @@ def _column(obs: pd.DataFrame, name: str) -> list[str]:
     return ["" if wording.is_missing(v) else str(v) for v in obs[name]]
 
 
-def signature_sentence(
-    inputs: ReportInputs,
-    crude: Sequence[pd.Series | None],
-    pooled: pd.Series | None,
-    adjusted: pd.Series | None,
-    name: str,
-) -> str:
+def signature_sentence(inputs: ReportInputs, name: str) -> str:
     """Write what the HER2 contrast of one signature shows."""
-    words = adjustment_words(inputs.adjustment)
-    known = [row for row in crude if row is not None and wording.finite(row["estimate"])]
-    if not known:
+    found = her2_contrast(inputs, name)
+    if not found.where:
         return "No cohort gives a HER2 contrast for this signature."
-    if pooled is None or not wording.finite(pooled["estimate"]):
-        if len(known) > 1:
-            return "Cohorts are shown one by one; there is no pooled estimate."
-        row = known[0]
-        after = facts.her2_effect(inputs, name, str(row["cohort"]), adjusted=True)
-        text = f"{_verb_sentence(row)} in {row['cohort']}: {wording.estimate(row)}."
-        if after is not None:
-            text += f" Adjusted for {words}: {wording.estimate(after)}."
-        return f"{text} {wording.adjusted_verb(row, after)}"
-    text = (
-        f"{_verb_sentence(pooled)} over {wording.plural(int(pooled['k']), 'cohort')}: "
-        f"{wording.estimate(pooled)}."
-    )
-    if adjusted is not None:
-        text += f" Adjusted for {words}: {wording.estimate(adjusted)}."
-    return f"{text} {wording.adjusted_verb(pooled, adjusted)}"
+    if found.shown is None:
+        return f"Cohorts are shown one by one: {found.verb}."
+    text = f"{found.where[0].upper()}{found.where[1:]}: "
+    if found.adjusted is not None:
+        words = adjustment_words(inputs.adjustment)
+        text += f"{wording.estimate(found.adjusted)} adjusted for {words}; "
+    text += f"{found.verb}."
+    if found.crude is not None:
+        text += f" Crude, {_cohorts(found.crude)}: {wording.estimate(found.crude)}."
+    return f"{text} {found.after}".rstrip()
 
 
-def _verb_sentence(row: pd.Series) -> str:
-    return {
-        1: "Higher in HER2-positive tumours",
-        -1: "Lower in HER2-positive tumours",
-        0: "No clear difference between HER2-positive and HER2-negative tumours",
-    }[wording.side(row)]
+def _cohorts(row: pd.Series) -> str:
+    """Name the cohorts behind a row."""
+    return wording.plural(int(row["k"]), "cohort") if "k" in row else str(row["cohort"])
 
 
 def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
     """List crude, adjusted and amplicon-free contrasts per cohort and pooled."""
     rows = []
     for cohort in inputs.cohorts:
-        crude = facts.her2_effect(inputs, name, cohort, adjusted=False)
-        adjusted = facts.her2_effect(inputs, name, cohort, adjusted=True)
+        crude = facts.her2_effect(inputs, name, cohort, kind=facts.CRUDE)
+        same = facts.her2_effect(inputs, name, cohort, kind=facts.SAME)
+        adjusted = facts.her2_effect(inputs, name, cohort, kind=facts.ADJUSTED)
         free = facts.first(
             select(inputs.effect_rows, question="her2", cohort=cohort, signature=name,
                    stratum="all", method=inputs.method, her2_rule="primary",
@@ -331,8 +438,10 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
             {
                 "cohort": cohort,
                 "simulated": cohort in inputs.simulated,
-                "n": _n(crude if crude is not None else adjusted),
+                "n": _n(adjusted if adjusted is not None else crude),
                 "crude": crude,
+                "crude_n": "" if crude is None else _n(crude),
+                "same": same if facts.comparable(same, adjusted) else None,
                 "adjusted": adjusted,
                 "free": free,
                 "q": wording.p_value(adjusted["q"], "q") if adjusted is not None else "",
@@ -340,8 +449,10 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
                 "notes": notes_of(crude, adjusted, free),
             }
         )
-    crude = facts.pooled_effect(inputs, name, adjusted=False)
-    adjusted = facts.pooled_effect(inputs, name, adjusted=True)
+    crude, same, adjusted = (
+        facts.pooled_effect(inputs, name, kind=kind)
+        for kind in (facts.CRUDE, facts.SAME, facts.ADJUSTED)
+    )
     if crude is not None or adjusted is not None:
         row = adjusted if adjusted is not None else crude
         rows.append(
@@ -350,10 +461,12 @@ def effect_rows(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
                 "simulated": bool(inputs.simulated),
                 "n": wording.plural(int(row["k"]), "cohort"),
                 "crude": crude,
+                "crude_n": "" if crude is None else wording.plural(int(crude["k"]), "cohort"),
+                "same": same if facts.comparable(same, adjusted) else None,
                 "adjusted": adjusted,
                 "free": None,
-                "q": wording.p_value(row["q"], "q"),
-                "null_p": "",
+                "q": "" if adjusted is None else wording.p_value(adjusted["q"], "q"),
+                "null_p": "" if adjusted is None else wording.p_value(adjusted["null_p"]),
                 "notes": notes_of(crude, adjusted),
             }
         )
@@ -404,20 +517,20 @@ def her2_forest(inputs: ReportInputs, name: str) -> Sketch | None:
     """Draw the HER2 contrast of one signature over cohorts: crude, adjusted and pooled."""
     rows = []
     groups = (
-        ("Crude", False, True),
-        (f"Adjusted for {adjustment_words(inputs.adjustment)}", True, False),
+        ("Crude, all patients with HER2 status", facts.CRUDE),
+        ("Crude, in the patients of the adjusted row", facts.SAME),
+        (f"Adjusted for {adjustment_words(inputs.adjustment)}", facts.ADJUSTED),
     )
-    for heading, adjusted, hollow in groups:
+    for heading, kind in groups:
+        hollow = kind != facts.ADJUSTED
         for cohort in inputs.cohorts:
-            row = facts.her2_effect(inputs, name, cohort, adjusted=adjusted)
+            row = facts.her2_effect(inputs, name, cohort, kind=kind)
             if row is None:
                 continue
             rows.append(_forest_row(row, heading, cohort, _n(row), hollow=hollow))
         pooled = facts.main_rows(
             inputs.pooled_rows, question="her2", signature=name, stratum="all",
-            method=inputs.method,
-            scale="adjusted_g" if adjusted else "hedges_g",
-            adjustment=inputs.adjustment if adjusted else "none",
+            method=inputs.method, **facts.kind_of_row(inputs, kind),
         )  # fmt: skip
         for _, row in facts.pooled_models(pooled).iterrows():
             label, k = f"Pooled, {facts.MODELS[row['model']]}", f"k = {wording.count(row['k'])}"
@@ -434,7 +547,8 @@ def her2_forest(inputs: ReportInputs, name: str) -> Sketch | None:
         name=f"signatures/{wording.slug(name)}/forest",
         title=f"{title}: HER2-positive minus HER2-negative in each cohort",
         caption="Squares are cohorts, diamonds pooled estimates, lines 95 % intervals, the dashed "
-        "line is where a further cohort is expected; hollow is crude, filled is adjusted. "
+        "line is where a further cohort is expected; hollow is crude, filled is adjusted. What "
+        "adjustment did is seen between the rows of the same patients. "
         "Numbers in brackets: HER2-positive v HER2-negative.",
         xlabel="difference in standard deviations (g)",
         sides=("higher in HER2\u2212", "higher in HER2+"),
@@ -462,7 +576,7 @@ def signature_index(inputs: ReportInputs) -> list[dict[str, Any]]:
     out = []
     for signature in inputs.signatures.values():
         shares = select(inputs.coverage, signature=signature.name)["fraction"].dropna()
-        _, _, adjusted = best_effect(inputs, signature.name)
+        adjusted = her2_contrast(inputs, signature.name).adjusted
         out.append(
             {
                 "record": signature,
@@ -613,27 +727,14 @@ def therapy_cards(inputs: ReportInputs) -> list[dict[str, Any]]:
                 "agreement": il1_agreement(inputs) if therapy.get("axis") == "IL1" else "",
             }
         )
-    limit = strip_limit(
-        [line[k] for card in cards for line in card["lines"] for k in ("crude", "adjusted")]
-    )
+    limit = _with_strips([line for card in cards for line in card["lines"]])
     for card in cards:
-        for line in card["lines"]:
-            line["strip"] = strip(
-                [
-                    {**line[kind].to_dict(), "kind": kind}
-                    for kind in ("crude", "adjusted")
-                    if line[kind] is not None
-                ],
-                limit=limit,
-            )
         card["limit"] = limit
     return cards
 
 
 def _therapy_line(inputs: ReportInputs, name: str) -> dict[str, Any]:
     record = inputs.signatures[name]
-    where, crude, adjusted = best_effect(inputs, name)
-    shown = adjusted if adjusted is not None else crude
     return {
         "name": name,
         "title": record.title,
@@ -641,30 +742,9 @@ def _therapy_line(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "confidence": record.confidence,
         "anchor": anchor(inputs, name),
         "usable": usable_anywhere(inputs, name),
-        "where": where,
-        "crude": crude,
-        "adjusted": adjusted,
-        "verb": wording.contrast_verb(shown) if shown is not None else "no estimate",
+        "contrast": her2_contrast(inputs, name),
         "cells": cell_means(inputs, name),
     }
-
-
-def best_effect(inputs: ReportInputs, name: str) -> tuple[str, pd.Series | None, pd.Series | None]:
-    """Return where, crude and adjusted HER2 contrast: pooled, or that of the only cohort."""
-    crude = facts.pooled_effect(inputs, name, adjusted=False)
-    adjusted = facts.pooled_effect(inputs, name, adjusted=True)
-    if crude is not None or adjusted is not None:
-        k = next(int(row["k"]) for row in (adjusted, crude) if row is not None)
-        where = "fixed effect of 2 cohorts" if k == 2 else f"{wording.plural(k, 'cohort')} pooled"
-        return where, crude, adjusted
-    found = []
-    for cohort in inputs.cohorts:
-        pair = [facts.her2_effect(inputs, name, cohort, adjusted=flag) for flag in (False, True)]
-        if any(row is not None for row in pair):
-            found.append((cohort, *pair))
-    if len(found) == 1:
-        return found[0]
-    return ("cohorts shown one by one" if found else ""), None, None
 
 
 def cell_means(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
@@ -690,8 +770,7 @@ def il1_agreement(inputs: ReportInputs) -> str:
     signs = {}
     for signature in inputs.primary():
         if signature.axis == "IL1":
-            _, crude, adjusted = best_effect(inputs, signature.name)
-            row = adjusted if adjusted is not None else crude
+            row = her2_contrast(inputs, signature.name).shown
             if row is not None and wording.finite(row["estimate"]):
                 signs[signature.title] = float(row["estimate"]) > 0
     if len(signs) < 2:

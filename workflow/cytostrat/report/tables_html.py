@@ -28,7 +28,7 @@ COLUMN_HELP = {
     "contrast": "a - b: the estimate is a minus b",
     "her2_rule": "How HER2 was decided; primary is the rule in Methods",
     "gene_filter": "Genes left out of the set before scoring",
-    "adjustment": "Covariates; none is the crude estimate",
+    "adjustment": "Covariates; none is the crude estimate, of all patients or those of a model",
     "n": "Samples in the estimate",
     "n_case": "Samples in the first group",
     "events": "Events in the estimate",
@@ -40,11 +40,12 @@ COLUMN_HELP = {
     "p": "p-value, never adjusted",
     "family": "Declared family of tests; empty is exploratory",
     "q": "Benjamini-Hochberg within the family",
-    "null_p": "Share of matched random gene sets that do as well",
+    "null_p": "Share of matched random gene sets that do as well; pooled, twice the cohorts' mean",
     "power_limit": "Smallest effect this cohort could see with 80 % power",
     "note": "Limits of the row",
     "model": "How cohorts were pooled",
     "k": "Number of cohorts",
+    "cohorts": "Cohorts that entered the pool",
     "tau2": "Variance between cohorts",
     "i2": "Share of the variance that lies between cohorts",
     "pi_low": "Lower limit of the 95 % prediction interval",
@@ -70,8 +71,8 @@ COLUMN_HELP = {
 SHOWN_FIRST = {
     "effects": "cohort question stratum signature contrast adjustment n n_case estimate low high "
     "scale p q null_p note",
-    "pooled": "question stratum signature contrast adjustment scale model k estimate low high p q "
-    "i2 pi_low pi_high note",
+    "pooled": "question stratum signature contrast adjustment scale model k cohorts estimate low "
+    "high p q null_p i2 pi_low pi_high note",
     "verdicts": "claim cohort signature relation estimate low high p q null_p verdict reachable "
     "reason",
     "coverage": "cohort signature n_genes n_present fraction usable missing note",

@@ -13,6 +13,13 @@ from cytostrat.report import facts, palette, sections, wording
 from cytostrat.report.facts import ReportInputs, select
 
 DECIDED = ("supported", "consistent", "contradicted", "inconsistent", "no difference")
+SMALL = "small, though not zero"
+GROUPS = {
+    "pooled": "Decided by the pooled estimate",
+    "single": "Decided in single cohorts only",
+    "open": "Not decided",
+    "untestable": "Not testable on these data",
+}
 UNTESTABLE = "not testable"
 EXPLAINED = {
     "supported": "the data show what the document says",
@@ -37,44 +44,86 @@ def context(inputs: ReportInputs) -> dict[str, Any]:
     -------
     dict
         ``short`` (one sentence), ``groups`` (heading, folded, lines), ``all`` (every line, in file
-        order), ``rule``, ``explained`` (verdict words that occur, with their meaning).
+        order), ``rule``, ``explained`` (verdict words that occur, with their meaning). Only what
+        a pooled estimate decides counts as decided; a statement that some cohort decides and no
+        pool stands apart, with the number of cohorts.
     """
     lines = [line for line in (_line(inputs, claim) for claim in _claims(inputs)) if line]
-    sorted_lines: dict[str, list[dict[str, Any]]] = {"Decided": [], "Not decided": [], "": []}
+    shelves: dict[str, list[dict[str, Any]]] = {group: [] for group in GROUPS}
     for line in lines:
-        found = set(line["words"])
-        group = "Decided" if found & set(DECIDED) else "Not decided" if found - {UNTESTABLE} else ""
-        sorted_lines[group].append(line)
+        shelves[_group(line)].append(line)
     used = {word for line in lines for word in line["words"]}
-    counts = {group: len(found) for group, found in sorted_lines.items()}
     return {
         "groups": [
-            {"title": title, "folded": folded, "lines": group}
-            for title, folded, group in (
-                ("Decided by at least one estimate", False, sorted_lines["Decided"]),
-                ("Not decided", False, sorted_lines["Not decided"]),
-                ("Not testable on these data", True, sorted_lines[""]),
-            )
-            if group
+            {"title": GROUPS[group], "folded": group == "untestable", "lines": found}
+            for group, found in shelves.items()
+            if found
         ],
-        "short": _short(sorted_lines["Decided"], counts) if lines else "",
+        "short": _short(shelves) if lines else "",
         "all": lines,
         "rule": inputs.claims.get("rule") or {},
         "explained": [(word, EXPLAINED[word]) for word in EXPLAINED if word in used],
     }
 
 
-def _short(decided: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
-    """Write in one sentence how many statements at least one estimate decides, and how."""
-    how = {word: sum(word in line["words"] for line in decided) for word in DECIDED}
+def _group(line: Mapping[str, Any]) -> str:
+    """Return under which heading a line stands."""
+    found = set(line["words"])
+    if found & set(DECIDED):
+        return "pooled" if line["pooled"] else "single"
+    return "open" if found - {UNTESTABLE} else "untestable"
+
+
+def _short(shelves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Write in one sentence how many statements pooled estimates decide, and how."""
+    n = {group: len(lines) for group, lines in shelves.items()}
+    judged = wording.plural(sum(n.values()), "statement")
+    single = f"{n['single']} {'is' if n['single'] == 1 else 'are'} decided in single cohorts only"
+    stay = f"{n['open']} {'stays' if n['open'] == 1 else 'stay'} open"
+    return (
+        f"Of {judged} of the documents, pooled estimates decide {n['pooled'] or 'none'}"
+        f"{_ways(shelves['pooled'])}, {single}{_ways(shelves['single'])}, {stay}, and "
+        f"{n['untestable']} cannot be tested on these data."
+    )
+
+
+def _ways(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Write how lines are decided, in brackets; nothing where there is none."""
+    how = {word: sum(word in line["words"] for line in lines) for word in DECIDED}
     ways = ", ".join(f"{n} {word}" for word, n in how.items() if n)
-    twice = "; estimates of one statement may differ"
-    judged = wording.plural(sum(counts.values()), "statement")
-    text = f"Of {judged} of the documents, at least one estimate decides {counts['Decided']}"
-    if ways:
-        text += f" ({ways}{twice if sum(how.values()) > counts['Decided'] else ''})"
-    rest = f"{counts['Not decided']} stay open, and {counts['']} cannot be tested on these data."
-    return f"{text}, {rest}"
+    twice = "; estimates of one statement may differ" if sum(how.values()) > len(lines) else ""
+    return f" ({ways}{twice})" if ways else ""
+
+
+def _decided_in(single: pd.DataFrame, *, pooled: bool, words: Sequence[str]) -> str:
+    """Say in how many usable cohorts a claim is decided, unless the pooled estimate decides it."""
+    if pooled and set(words) & set(DECIDED):
+        return ""
+    usable = single.loc[single["verdict"].ne(UNTESTABLE), "cohort"].nunique()
+    decided = single.loc[single["verdict"].isin(DECIDED), "cohort"].nunique()
+    return f"decided in {decided} of {wording.plural(usable, 'usable cohort')}" if decided else ""
+
+
+def _remarks(
+    inputs: ReportInputs, entries: Sequence[Mapping[str, Any]], *, reachable: bool
+) -> list[str]:
+    """Return what else to know: effects that are small and not zero, and what was out of reach."""
+    out = [
+        f"{entry['signature']}: {entry['reason'].partition(';')[0]}"
+        for entry in entries
+        if entry["reason"].startswith(SMALL)
+    ]
+    if reachable or not any(entry["verdict"] == "inconclusive" for entry in entries):
+        return out
+    rule = inputs.claims.get("rule") or {}
+    sized = {*(rule.get("large") or {}), *(rule.get("equivalence") or {})}
+    if all(entry["row"]["scale"] in sized for entry in entries if entry["row"]["scale"]):
+        return [*out, "with this n no other verdict was within reach"]
+    return [
+        *out,
+        "no size that matters is declared for this unit, so no difference cannot be said; with "
+        "this n only a very large effect would have been seen",
+    ]
 
 
 def of_therapy(lines: Sequence[Mapping[str, Any]], therapy: str) -> list[Mapping[str, Any]]:
@@ -133,6 +182,7 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
     )
     drawn = [entry for entry in entries if wording.finite(entry["row"]["estimate"])]
     reasons = list(dict.fromkeys(entry["reason"] for entry in entries if entry["reason"]))
+    reachable = bool(answer["reachable"].fillna(False).astype(bool).any())
     return {
         "id": str(claim["id"]),
         "text": claim.get("text") or str(claim["id"]),
@@ -173,7 +223,9 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         ),
         "summary": _summary(drawn, pooled=answer is pooled),
         "pool": list(dict.fromkeys(pooled["reason"])) if answer is not pooled else [],
-        "reachable": bool(answer["reachable"].fillna(False).astype(bool).any()),
+        "reachable": reachable,
+        "decided_in": _decided_in(single, pooled=answer is pooled, words=list(words)),
+        "remarks": _remarks(inputs, entries, reachable=reachable),
         "strip": sections.strip([{**entry["row"], "kind": "verdict"} for entry in drawn]),
         "simulated": inputs.any_simulated(sorted(set(answer["cohort"]))),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,36 +227,45 @@ def side(row: Any) -> int:
     return 0
 
 
-def contrast_verb(row: Any) -> str:
-    """Say in words on which side the interval of a HER2 contrast lies."""
+def contrast_verb(row: Any, lacking: Sequence[str] = ()) -> str:
+    """Say in words on which side a HER2 contrast lies, or what it lacks to be called one.
+
+    Parameters
+    ----------
+    row
+        Anything with ``estimate``, ``low``, ``high`` and ``scale``.
+    lacking
+        What the estimate lacks by the rule of the verdicts; nothing where it is a difference.
+    """
     if not finite(row["estimate"]):
         return "not estimated"
     if not (finite(row["low"]) and finite(row["high"])):
         return "no interval, so no direction is named"
+    if side(row) == 0:
+        return "no clear difference"
+    if lacking:
+        return f"not shown to differ: {', '.join(lacking)}"
+    return "higher in HER2-positive" if side(row) > 0 else "lower in HER2-positive"
+
+
+def adjusted_verb(before: Any, after: Any) -> str:
+    """Say what adjustment did to a HER2 contrast in the same patients.
+
+    No direction is named; where the interval lies is told of each of the two alone, because a
+    change from clear to unclear is no test of the change.
+    """
+    moved = (
+        f"In the same patients adjustment moves it from {estimate(before, label=False)} to "
+        f"{estimate(after, label=False)}"
+    )
+    first, then = side(before), side(after)
+    if first and then:
+        return f"{moved}: {'on the same side' if first == then else 'to the other side'} of zero."
     return {
-        1: "higher in HER2-positive",
-        -1: "lower in HER2-positive",
-        0: "no clear difference",
-    }[side(row)]
-
-
-def adjusted_verb(crude: Any | None, adjusted: Any | None) -> str:
-    """Say what adjustment did to a HER2 contrast."""
-    if adjusted is None or not finite(adjusted["estimate"]):
-        return "The adjusted difference could not be estimated."
-    then = side(adjusted)
-    if crude is None or not finite(crude["estimate"]):
-        return f"Given the covariates: {contrast_verb(adjusted)}."
-    before = side(crude)
-    if before == 0 and then == 0:
-        return "It stays unclear given the covariates."
-    if before == then:
-        return "The difference remains given the covariates."
-    if before == 0:
-        return f"Given the covariates a difference appears: {contrast_verb(adjusted)}."
-    if then == 0:
-        return "Given the covariates the difference is no longer clear."
-    return f"Given the covariates the direction turns round: {contrast_verb(adjusted)}."
+        (False, False): f"{moved}; both intervals hold zero.",
+        (True, False): f"{moved}, an interval that holds zero.",
+        (False, True): f"{moved}, an interval that leaves out zero.",
+    }[bool(first), bool(then)]
 
 
 def join_names(names: Iterable[str]) -> str:
