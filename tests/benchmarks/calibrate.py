@@ -33,6 +33,7 @@ from cytostrat.stats.paired import paired_d
 from cytostrat.stats.survival_models import fit_cox, risk_sets, score_test
 
 COHORTS = 1000
+OFTEN = 10  # times as many, for lines that cost little and are looked at closely
 NULL_COHORTS = 200
 NULL_SETS = 200
 EXACT, CONSERVATIVE, APPROXIMATE = "exact", "conservative", "approximate"
@@ -100,11 +101,14 @@ def two_groups(cohorts: int) -> Iterator[Line]:
         noise = rng.normal(size=(n1 + n0, cohorts))
         g = effect_size.hedges_g(noise, case)
         size = f"{n1} v {n0}"
-        yield _rejection(f"Hedges' g, interval excludes 0, {size}", g.p)
+        # wide with few samples in both groups, because it counts the SD's uncertainty
+        kind = CONSERVATIVE if n1 + n0 < 20 else EXACT
+        yield _rejection(f"Hedges' g, interval excludes 0, {size}", g.p, kind)
         shifted = noise + 0.8 * case[:, None]
         g = effect_size.hedges_g(shifted, case)
-        yield _coverage(f"Hedges' g, interval, true difference 0.8 SD, {size}", g.low, g.high,
-                        0.8 * effect_size.small_sample_correction(n1 + n0 - 2))  # fmt: skip
+        yield _coverage(
+            f"Hedges' g, interval, true difference 0.8 SD, {size}", g.low, g.high, 0.8, kind
+        )
         exact = max(n1, n0) < rank.EXACT_BELOW
         yield _rejection(
             f"Mann-Whitney, {'exact distribution' if exact else 'normal approximation'}, {size}",
@@ -124,13 +128,28 @@ def two_groups(cohorts: int) -> Iterator[Line]:
     case = np.arange(120) < 40
     at_bound = rng.normal(size=(120, cohorts)) + 0.2 * case[:, None]
     g = effect_size.hedges_g(at_bound, case)
-    p = [tost(e, s, df=g.df).p for e, s in zip(g.estimate, g.se, strict=True)]
+    p = [tost(e, s, df=df).p for e, s, df in zip(g.estimate, g.se, g.df, strict=True)]
     yield _rejection("TOST of +-0.2 where the truth is 0.2, 40 v 80", np.array(p), CONSERVATIVE)
     case = np.arange(2400) < 800
     at_bound = rng.normal(size=(2400, cohorts)) + 0.2 * case[:, None]
     g = effect_size.hedges_g(at_bound, case)
-    p = [tost(e, s, df=g.df).p for e, s in zip(g.estimate, g.se, strict=True)]
+    p = [tost(e, s, df=df).p for e, s, df in zip(g.estimate, g.se, g.df, strict=True)]
     yield _rejection("TOST of +-0.2 where the truth is 0.2, 800 v 1600", np.array(p))
+
+
+def unequal_groups(cohorts: int) -> Iterator[Line]:
+    """Hedges' g where one group varies more than the other."""
+    rng = np.random.default_rng(10)
+    for n1, n0, sd in ((15, 85, 1.8), (85, 15, 1.8), (5, 20, 1.8), (30, 270, 1.5)):
+        case, n = np.arange(n1 + n0) < n1, n1 + n0
+        noise = rng.normal(size=(n, OFTEN * cohorts)) * np.where(case, sd, 1.0)[:, None]
+        label = f"{n1} v {n0}, cases {sd} times as spread"
+        g = effect_size.hedges_g(noise, case)
+        yield _rejection(f"Hedges' g, interval excludes 0, {label}", g.p)
+        unit = np.sqrt(((n1 - 1) * sd**2 + n0 - 1) / (n - 2))
+        for truth in (0.5, 1.5):
+            g = effect_size.hedges_g(noise + truth * unit * case[:, None], case)
+            yield _coverage(f"Hedges' g, interval, true g {truth}, {label}", g.low, g.high, truth)
 
 
 def _confounded(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -163,6 +182,33 @@ def adjusted(cohorts: int) -> Iterator[Line]:
         yield _coverage(
             f"adjusted difference, interval, true 0.5, n {n}, {label}", low, high, truth
         )
+
+
+def few_cases(cohorts: int) -> Iterator[Line]:
+    """OLS with HC3 where few tumours are HER2-positive; a design serves a few cohorts."""
+    rng = np.random.default_rng(11)
+    for n1, n0 in ((5, 295), (6, 480), (8, 292)):
+        her2, n = np.arange(n1 + n0) < n1, n1 + n0
+        for spread in (1.0, 1.8):
+            unit = np.sqrt(((n1 - 1) * spread**2 + n0 - 1) / (n - 2))
+            p, inside = [], []
+            for _ in range(cohorts):
+                er = rng.random(n) < np.where(her2, 0.45, 0.75)
+                if er[:n1].min() == er[:n1].max():
+                    er[0] = ~er[0]
+                covariates = np.column_stack([er, rng.normal(size=n)]).astype(float)
+                noise = rng.normal(size=(n, OFTEN)) * np.where(her2, spread, 1.0)[:, None]
+                shifted = noise + 0.5 * unit * her2[:, None]
+                p.append(linear.adjusted_difference(noise, her2, covariates).p)
+                found = linear.adjusted_difference(shifted, her2, covariates)
+                inside.append((found.low, found.high))
+            label = f"{n1} v {n0}, " + (
+                "equal spread" if spread == 1 else f"HER2+ {spread} times as spread"
+            )
+            yield _rejection(f"adjusted difference (HC3), {label}", np.concatenate(p))
+            yield _coverage(
+                f"adjusted difference, interval, true 0.5, {label}", *np.hstack(inside), 0.5
+            )
 
 
 def _population_sd(spread: float) -> float:
@@ -198,6 +244,14 @@ def regression(cohorts: int) -> Iterator[Line]:
     yield _coverage("Spearman correlation, interval, true 0.38, n 100", *np.array(limits).T, truth)
     nested = linear.nested_test(rng.normal(size=(n, cohorts)), z, rng.normal(size=(n, 2)))
     yield _rejection(f"nested model, F test, 2 added terms, n {n}", nested.p)
+
+
+def few_patients(cohorts: int) -> Iterator[Line]:
+    """Spearman's correlation of so few patients that all orders are counted."""
+    rng = np.random.default_rng(12)
+    for n in (5, 7, 9):
+        rho = linear.partial_correlation(rng.normal(size=(n, cohorts)), rng.normal(size=n))
+        yield _rejection(f"Spearman correlation, exact p, {n} patients", rho.p, CONSERVATIVE)
 
 
 def meta_analysis(cohorts: int) -> Iterator[Line]:
@@ -323,7 +377,7 @@ def random_sets(cohorts: int, sets: int) -> Iterator[Line]:
             null_scores=lambda *_, null=scores[:, 1:]: null,
         )  # fmt: skip
         rows = effects[(effects["question"] == "her2") & (effects["stratum"] == "all")]
-        rows = rows.set_index("scale")
+        rows = rows[rows["adjustment"].isin(["none", "er+age"])].set_index("scale")
         found.append({**rows["null_p"], "plain": rows.loc["hedges_g", "p"]})
     p = pd.DataFrame(found)
     yield Line(
@@ -426,6 +480,9 @@ def parts(
         "random_sets": lambda: random_sets(null_cohorts, NULL_SETS),
         "survival": lambda: survival(cohorts),
         "replicating_genes": lambda: replicating_genes(null_cohorts, NULL_SETS),
+        "unequal_groups": lambda: unequal_groups(cohorts),
+        "few_cases": lambda: few_cases(cohorts),
+        "few_patients": lambda: few_patients(cohorts),
     }
 
 

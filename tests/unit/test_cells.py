@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from cytostrat import cells, cohortfile, genes, signatures, tables
+from cytostrat import cells, cohortfile, genes, meta, signatures, tables
 from cytostrat.cells import effects, lineages, profiles, quality, sources, storage
 from cytostrat.errors import EstimationError, InputError, ScoringError
 from cytostrat.harmonise import harmonise
@@ -333,6 +333,34 @@ def test_the_planted_coupling_comes_back_and_its_absence_too(planted):
     )
     assert abs(absent["estimate"].mean()) < 0.4
     assert (absent["p"] < 0.05).sum() <= 3
+
+
+def coupled(order, cohort):
+    """Return the coupling row of patients whose IL1B has the given order in their TGFB1."""
+    values = [
+        {"patient": f"P{i}", "cell_type": cell_type, "signature": gene, "value": float(value)}
+        for i, rank in enumerate(order)
+        for cell_type, gene, value in ((TUMOUR, "TGFB1", i), (MYELOID, "IL1B", rank))
+    ]
+    frame = pd.DataFrame(values).assign(method="log2_cpm")
+    return cells.coupling_effects(frame, cohort=cohort, tumour=["TGFB1"])
+
+
+def test_a_perfect_order_of_five_patients_is_no_proof_and_no_pool_counts_it():
+    perfect, other, third = (
+        coupled(order, name)
+        for order, name in (((0, 1, 2, 3, 4), "a"), ((1, 0, 2, 4, 3), "b"), ((0, 2, 1, 3, 4), "c"))
+    )
+    row = perfect.iloc[0]
+    assert row["estimate"] == 1
+    assert row["p"] == pytest.approx(2 / 120)  # two of the 5! orders are perfect
+    assert np.isnan([row["se"], row["low"], row["high"]]).all()
+    assert row["note"].startswith("perfect correlation: no interval")
+    assert other["note"].eq("").all()
+    pooled = meta.pool_effects(pd.concat([perfect, other, third]))
+    assert set(pooled["k"]) == {2}
+    assert pooled["note"].str.contains("left out: a").all()
+    assert pooled["estimate"].between(0.7, 0.95).all()
 
 
 def test_her2_is_tested_between_patients_and_holds_its_level():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from cytostrat.errors import EstimationError
 from cytostrat.stats import effect_size, linear, rank
@@ -16,7 +17,7 @@ from cytostrat.stats.equivalence import tost
 from cytostrat.stats.estimates import SMALLEST_P, bounded_p
 from cytostrat.stats.permutation import permuted_labels
 
-DATASETS = ("small", "middle", "large", "alone")
+DATASETS = ("small", "middle", "large", "alone", "few")
 COLUMNS = ["plain", "tied", "uneven", "strong", "apart"]
 
 
@@ -46,25 +47,46 @@ def _row(expected, quantity):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_hedges_g_equals_metafor(oracle, dataset):
+def test_hedges_g_equals_metafor_with_the_error_of_welch(oracle, dataset):
     values, case, _, expected = _data(oracle, dataset)
     g = effect_size.hedges_g(values, case)
     np.testing.assert_allclose(g.estimate, _row(expected, "g"), rtol=1e-10)
     np.testing.assert_allclose(g.se, _row(expected, "g_se"), rtol=1e-10)
-    np.testing.assert_allclose(g.p, np.maximum(_row(expected, "t_p"), 1e-300), rtol=1e-8)
+    np.testing.assert_allclose(g.df, _row(expected, "g_df"), rtol=1e-10)
+    np.testing.assert_allclose(g.p, np.maximum(_row(expected, "g_p"), 1e-300), rtol=1e-8)
     np.testing.assert_allclose(effect_size.pooled_sd(values, case), _row(expected, "sd"))
+    for level, suffix in ((0.95, ""), (0.9, "90")):
+        found = effect_size.hedges_g(values, case, level=level)
+        np.testing.assert_allclose(found.low, _row(expected, "g_low" + suffix), rtol=1e-8)
+        np.testing.assert_allclose(found.high, _row(expected, "g_high" + suffix), rtol=1e-8)
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize(("level", "suffix"), [(0.95, ""), (0.9, "90")])
-def test_interval_of_g_inverts_the_noncentral_t_of_r(oracle, dataset, level, suffix):
-    values, case, _, expected = _data(oracle, dataset)
-    g = effect_size.hedges_g(values, case, level=level)
-    for ours, name in ((g.low, "g_low"), (g.high, "g_high")):
-        theirs = _row(expected, name + suffix)
-        known = np.isfinite(theirs)
-        assert known.sum() >= 4
-        np.testing.assert_allclose(ours[known], theirs[known], rtol=1e-6, atol=1e-7)
+def test_groups_of_equal_spread_give_the_usual_error_of_g():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(60, 4))
+    case = np.arange(60) < 20
+    for group in (case, ~case):
+        values[group] -= values[group].mean(axis=0)
+        values[group] /= values[group].std(axis=0, ddof=1)
+    values[case] += np.array([0, 0.5, -1, 3])
+    g = effect_size.hedges_g(values, case)
+    correction = effect_size.small_sample_correction(58)
+    d = np.array([0, 0.5, -1, 3])
+    np.testing.assert_allclose(g.estimate, correction * d, atol=1e-12)
+    np.testing.assert_allclose((g.se / correction) ** 2, 1 / 20 + 1 / 40 + d**2 / (2 * 58))
+
+
+@pytest.mark.parametrize("sds", [(1.0, 1.0), (1.8, 1.0), (1.0, 1.8)])
+@pytest.mark.parametrize(("n1", "n0"), [(15, 85), (5, 20), (30, 270)])
+def test_the_interval_of_g_decides_like_welch_whatever_the_spreads(n1, n0, sds):
+    rng = np.random.default_rng(12)
+    case = np.arange(n1 + n0) < n1
+    values = rng.normal(size=(n1 + n0, 4000)) * np.where(case, *sds)[:, None]
+    g = effect_size.hedges_g(values, case)
+    excluded = (g.low > 0) | (g.high < 0)
+    welch = stats.ttest_ind(values[case], values[~case], equal_var=False).pvalue < 0.05
+    assert abs(excluded.mean() - 0.05) < 0.012
+    assert (excluded != welch).mean() < 0.01
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -85,9 +107,11 @@ def test_auc_and_mann_whitney_equal_proc_and_wilcox(oracle, dataset):
 def test_adjusted_difference_equals_lm_with_hc3(oracle, dataset):
     values, case, covariates, expected = _data(oracle, dataset)
     fit = linear.ols(values, np.column_stack([case, np.ones(len(case)), covariates]))
-    lost = 1 if dataset == "alone" else 0
-    assert fit.df == expected[("plain", "hc3_df")]
+    assert fit.df == expected[("plain", "residual_df")]
     np.testing.assert_allclose(fit.se[0], _row(expected, "hc3_se"), rtol=1e-9)
+    df, inflation = fit.reference(0)
+    assert df == pytest.approx(expected[("plain", "hc3_df")], rel=1e-9)
+    assert inflation == pytest.approx(expected[("plain", "hc3_c")], rel=1e-9)
     adjusted = linear.adjusted_difference(values, case, covariates)
     for ours, name in (
         (adjusted.estimate, "adj"),
@@ -100,7 +124,33 @@ def test_adjusted_difference_equals_lm_with_hc3(oracle, dataset):
     np.testing.assert_allclose(
         linear.adjusted_estimate(values, case, covariates), adjusted.estimate, rtol=1e-9
     )
-    assert (dataset == "alone") == bool(lost)
+    crude = linear.adjusted_difference(values, case, None)
+    for ours, name in ((crude.estimate, ""), (crude.low, "_low"), (crude.high, "_high")):
+        np.testing.assert_allclose(ours, _row(expected, "no_covariate" + name), rtol=1e-8)
+
+
+def test_without_covariates_the_freedom_of_hc3_is_that_of_two_variances():
+    # HC3 of a difference of means is s1^2 / (n1 - 1) + s0^2 / (n0 - 1), each a chi-square
+    case = np.arange(300) < 5
+    fit = linear.ols(np.zeros(300), np.column_stack([case, np.ones(300)]).astype(float))
+    df, inflation = fit.reference(0)
+    assert df == pytest.approx((1 / 4 + 1 / 294) ** 2 / (1 / 4**3 + 1 / 294**3))
+    assert inflation == pytest.approx((1 / 4 + 1 / 294) / (1 / 5 + 1 / 295))
+
+
+@pytest.mark.parametrize(("n1", "n0", "spread"), [(5, 295, 1.0), (6, 480, 1.8), (8, 292, 1.0)])
+def test_few_cases_do_not_make_the_adjusted_test_too_sure(n1, n0, spread):
+    rng = np.random.default_rng(17)
+    case, n = np.arange(n1 + n0) < n1, n1 + n0
+    p = []
+    for _ in range(40):
+        er = rng.random(n) < np.where(case, 0.45, 0.75)
+        er[:2] = True, False
+        values = rng.normal(size=(n, 250)) * np.where(case, spread, 1.0)[:, None]
+        covariates = np.column_stack([er, rng.normal(size=n)])
+        p.append(linear.adjusted_difference(values, case, covariates).p)
+    # about 9 % by t with the residual degrees of freedom
+    assert 0.042 < (np.array(p) < 0.05).mean() < 0.058
 
 
 def test_a_sample_alone_in_its_level_changes_nothing_but_its_own_term(oracle):
@@ -148,6 +198,42 @@ def test_partial_correlation_equals_r(oracle, dataset):
             (rho.high, "rho_high"),
         ):
             assert ours[0] == pytest.approx(expected[(dataset, name, quantity)], rel=1e-8)
+
+
+def test_spearman_of_few_samples_is_exact(repository, oracle):
+    folder = repository / "tests" / "oracles" / "stats"
+    expected = oracle[1]["exact spearman"]
+    for name, ranks in pd.read_csv(folder / "ranks.csv").groupby("name"):
+        x, y = ranks["x"].to_numpy(float), ranks["y"].to_numpy(float)
+        # two columns at once, with and without other ties
+        rho = linear.partial_correlation(np.column_stack([x, np.exp(x / 3)]), y)
+        np.testing.assert_allclose(rho.estimate, expected[(name, "rho")], rtol=1e-12)
+        np.testing.assert_allclose(rho.p, expected[(name, "p")], rtol=1e-12)
+        perfect = name.startswith("perfect")
+        for values in (rho.se, rho.low, rho.high):
+            assert np.isnan(values).all() == perfect
+        if not perfect:
+            ours = np.arctanh(rho.estimate) - 1.959963984540054 * rho.se / (1 - rho.estimate**2)
+            np.testing.assert_allclose(np.arctanh(rho.low), ours)
+
+
+def test_spearman_is_exact_without_covariates_and_up_to_nine_samples_only():
+    rng = np.random.default_rng(2)
+    x, y, z = rng.normal(size=(3, 9))
+    given = linear.partial_correlation(x, y, z)
+    t = given.estimate * np.sqrt(6 / (1 - given.estimate**2))
+    assert given.p[0] == pytest.approx(2 * stats.t.sf(abs(t[0]), 6))
+    assert linear.partial_correlation(x, y, method="pearson").p[0] == pytest.approx(
+        stats.pearsonr(x, y).pvalue
+    )
+    more_x, more_y = rng.normal(size=(2, 10))
+    assert linear.partial_correlation(more_x, more_y).p[0] == pytest.approx(
+        stats.spearmanr(more_x, more_y).pvalue
+    )
+    flat = linear.partial_correlation(np.column_stack([np.ones(6), np.arange(6.0)]), np.ones(6))
+    assert np.isnan(flat.p).all()
+    gap = np.column_stack([np.arange(6.0), [0, 1, np.nan, 3, 4, 5]])
+    np.testing.assert_array_equal(np.isnan(linear.partial_correlation(gap, y[:6]).p), [False, True])
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -243,6 +329,15 @@ def test_a_missing_value_touches_its_own_column_only():
 def test_groups_that_cannot_be_compared_are_refused(case):
     with pytest.raises(EstimationError, match=r"at least two|boolean"):
         effect_size.hedges_g(np.arange(3.0), np.array(case))
+
+
+def test_a_difference_that_one_sample_alone_determines_is_refused():
+    rng = np.random.default_rng(4)
+    case = np.arange(30) < 2
+    covariate = np.zeros(30)
+    covariate[0] = 1.0  # the other case then carries the difference, with residual 0
+    with pytest.raises(EstimationError, match="alone determines"):
+        linear.adjusted_difference(rng.normal(size=30), case, covariate)
 
 
 def test_designs_that_cannot_be_fitted_are_refused():

@@ -75,6 +75,17 @@ def test_detectable_g_equals_power_t_test(expected):
         assert power.detectable_g(int(n), int(n)) == pytest.approx(row["g"], rel=1e-6)
 
 
+def test_detectable_g_counts_the_spread_of_each_group(expected):
+    for design, row in expected["power unequal"].unstack().iterrows():
+        n1, n0, ratio = design.split()
+        found = power.detectable_g(int(n1), int(n0), sds=(2 * float(ratio), 2.0))
+        assert found == pytest.approx(row["g"], rel=1e-6)
+        both = power.detectable_g(
+            int(n1), int(n0), sds=(np.array([float(ratio), 0]), np.array([1, 0]))
+        )
+        np.testing.assert_allclose(both, [found, np.nan])
+
+
 def test_detectable_effects_reproduce_published_design_numbers():
     # METABRIC 247 against 1,733 and TCGA 184 against 757
     assert power.detectable_g(247, 1733) == pytest.approx(0.19, abs=0.005)

@@ -37,7 +37,7 @@ from cytostrat.cells.sources import PER, UNLABELLED
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
 from cytostrat.stats.effect_size import hedges_g
-from cytostrat.stats.linear import partial_correlation
+from cytostrat.stats.linear import PERFECT_NOTE, partial_correlation
 from cytostrat.stats.permutation import sign_flip_p
 from cytostrat.stats.rank import mann_whitney_p
 from cytostrat.tables import EFFECTS
@@ -227,7 +227,8 @@ def her2_effects(
     cohort
         Name of the cohort.
     sampling
-        ``design`` of the provenance; effects of a case-control design say so.
+        ``design`` and ``on`` of the provenance; where patients were chosen by a variable or
+        case-control, the effects say so.
     min_group
         Fewest patients in the smaller group.
     level
@@ -236,12 +237,11 @@ def her2_effects(
     Returns
     -------
     pandas.DataFrame
-        Conforms to `cytostrat.tables.EFFECTS`; Hedges' g with its noncentral-t interval, p by
+        Conforms to `cytostrat.tables.EFFECTS`; Hedges' g with its interval, p by
         Mann-Whitney, as in the bulk contrast. n counts patients, n_case HER2-positive ones.
     """
     rows = []
-    design = (sampling or {}).get("design")
-    crude = notes.join(NOT_ADJUSTED, notes.CASE_CONTROL if design == "case_control" else "")
+    crude = notes.join(NOT_ADJUSTED, notes.sampling_note(sampling))
     for (cell_type, signature, method), own in values.groupby(
         ["cell_type", "signature", "method"], sort=True
     ):
@@ -305,8 +305,9 @@ def coupling_effects(
     -------
     pandas.DataFrame
         Conforms to `cytostrat.tables.EFFECTS`; one row per quantity and method, n counts the
-        patients that have both pseudobulks. Positive: patients whose tumour cells have more
-        have more of the partner gene in the partner cells.
+        patients that have both pseudobulks. Spearman's correlation, p exact up to nine patients;
+        no interval and no standard error where the order is perfect. Positive: patients whose
+        tumour cells have more have more of the partner gene in the partner cells.
     """
     answer = values[(values["cell_type"] == partner_type) & (values["signature"] == partner)]
     y = _by_patient(answer, "value").dropna()
@@ -336,6 +337,8 @@ def coupling_effects(
                 }  # fmt: skip
                 if not np.isfinite(row["estimate"]):
                     row["p"], row["note"] = np.nan, "not estimated: one side does not vary"
+                elif not np.isfinite(row["se"]):
+                    row["note"] = PERFECT_NOTE
             rows.append(row)
     return _table(rows)
 

@@ -26,7 +26,8 @@ class Estimates:
     n, n_case
         Samples used and, among them, the cases (0 where there are no two groups).
     df
-        Degrees of freedom of the interval's t distribution, infinite for the normal one.
+        Degrees of freedom of the interval's t distribution, one for all columns or shape
+        (columns,); infinite for the normal one.
     """
 
     estimate: np.ndarray
@@ -36,7 +37,7 @@ class Estimates:
     p: np.ndarray
     n: int
     n_case: int = 0
-    df: float = np.inf
+    df: float | np.ndarray = np.inf
 
 
 def bounded_p(p: np.ndarray | float) -> np.ndarray:
