@@ -6,11 +6,13 @@ Output: Effects rows (`cytostrat.tables.EFFECTS`), for every signature and metho
 scale      meaning
 ========== ==================================================================================
 hedges_g   difference of two groups over the pooled within-group SD, corrected for small
-           samples; interval from the noncentral t distribution; p by Mann-Whitney
+           samples; interval that lets the groups vary unequally; p by Mann-Whitney
 auc        probability that a case scores above a control; interval from DeLong's variance on
            the logit scale; the same p
 adjusted_g coefficient of the group in OLS with covariates, over the crude pooled within-group
-           SD; HC3 interval and p
+           SD; HC3 interval and p with degrees of freedom of the design. Beside each row of
+           ``er+age`` stands ``none, patients of er+age``, the model without covariates in the
+           same patients: what adjusting did is the difference of these two
 mean_z     mean of the score, standardised over the cohort, in one ER x HER2 cell; no test
 es         enrichment score of the set in the moderated contrast of all genes
 ========== ==================================================================================

@@ -10,15 +10,17 @@ import pandas as pd
 
 from cytostrat.errors import EstimationError
 from cytostrat.stats import Estimates, notes, power
-from cytostrat.stats.design import Design, covariate_design
-from cytostrat.stats.effect_size import g_estimate, hedges_g
+from cytostrat.stats.design import covariate_design
+from cytostrat.stats.effect_size import g_estimate, group_sds, hedges_g
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.linear import adjusted_difference, adjusted_estimate, group_r2
 from cytostrat.stats.permutation import empirical_p
 from cytostrat.stats.rank import SEPARATION_NOTE, auc
 from cytostrat.stats.score_columns import NullScores, blocks_of_equal_gaps
+from cytostrat.tables import SAME_PATIENTS
 
 PRIMARY = "primary"
+COMPARED = "er+age"
 ALL_GENES = "all genes"
 RESIDUAL_FREEDOM = 10
 OWN_COVARIATE = "not estimated: the score is the covariate itself"
@@ -39,6 +41,14 @@ class Adjustment:
 
     covariates: tuple[str, ...]
     name: str
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Return the adjustments of the Effects rows that a model makes.
+
+        Beside the adjustment that is pooled stands the crude difference in the same patients.
+        """
+        return (self.name, SAME_PATIENTS + self.name) if self.name == COMPARED else (self.name,)
 
     @classmethod
     def of(cls, covariates: Sequence[str], *, mediator: bool = False) -> Adjustment:
@@ -203,9 +213,11 @@ def compare(cohort: CohortScores, comparison: Comparison) -> Iterator[Estimated]
             own = block.keys.get_level_values(0).isin(cohort.proxies(adjustment).values())
             if own.any():
                 part = block.part(own)
-                yield _empty_adjusted(cohort, comparison, adjustment, part, rows, OWN_COVARIATE)
+                yield from _empty_adjusted(
+                    cohort, comparison, adjustment, part, rows, OWN_COVARIATE
+                )
             if not own.all():
-                yield _adjusted(cohort, comparison, adjustment, block.part(~own), rows)
+                yield from _adjusted(cohort, comparison, adjustment, block.part(~own), rows)
 
 
 def _case(comparison: Comparison, rows: np.ndarray) -> np.ndarray:
@@ -238,7 +250,7 @@ def _crude(
     frame = effect_rows(
         cohort, comparison, block.keys, g, "hedges_g",
         p=np.where(flat, np.nan, area.p),
-        power_limit=power.detectable_g(n1, n0),
+        power_limit=power.detectable_g(n1, n0, sds=group_sds(values, case)),
     )  # fmt: skip
     yield Estimated(frame, lambda null: g_estimate(null, case), rows)
     if comparison.with_auc:
@@ -257,12 +269,14 @@ def _empty_adjusted(
     block: Block,
     rows: np.ndarray,
     note: str,
-) -> Estimated:
-    frame = effect_rows(
-        cohort, comparison, block.keys, nothing(len(block.keys), _case(comparison, rows)),
-        "adjusted_g", adjustment=adjustment.name, note=note,
-    )  # fmt: skip
-    return Estimated(frame)
+) -> Iterator[Estimated]:
+    empty = nothing(len(block.keys), _case(comparison, rows))
+    for name in adjustment.rows:
+        yield Estimated(
+            effect_rows(
+                cohort, comparison, block.keys, empty, "adjusted_g", adjustment=name, note=note
+            )
+        )
 
 
 def _adjusted(
@@ -271,43 +285,50 @@ def _adjusted(
     adjustment: Adjustment,
     block: Block,
     rows: np.ndarray,
-) -> Estimated:
-    def empty(note: str, used: np.ndarray) -> Estimated:
+) -> Iterator[Estimated]:
+    def empty(note: str, used: np.ndarray) -> Iterator[Estimated]:
         return _empty_adjusted(cohort, comparison, adjustment, block, used, note)
 
     small = _too_small(cohort, comparison, block, _case(comparison, rows))
     if small:
-        return empty(small, rows)
+        return (yield from empty(small, rows))
     try:
         design = covariate_design(cohort.frame(block.method)[rows], adjustment.covariates)
     except EstimationError as error:
-        return empty(f"not estimated: {error}", rows)
+        return (yield from empty(f"not estimated: {error}", rows))
     used = np.zeros_like(rows)
     used[np.flatnonzero(rows)[design.complete]] = True
     case = _case(comparison, used)
     small = _too_small(cohort, comparison, block, case)
     if small:
-        return empty(notes.join(small, design.notes), used)
+        return (yield from empty(notes.join(small, design.notes), used))
     if len(case) - design.matrix.shape[1] - 2 < RESIDUAL_FREEDOM:
         text = f"not estimated: fewer than {RESIDUAL_FREEDOM} residual degrees of freedom"
-        return empty(notes.join(text, design.notes), used)
+        return (yield from empty(notes.join(text, design.notes), used))
     covariates = design.matrix if design.matrix.shape[1] else None
+    values = block.values[used]
     try:
-        fitted = adjusted_difference(block.values[used], case, covariates)
+        fitted = adjusted_difference(values, case, covariates)
     except EstimationError:
         text = "not estimated: the covariates repeat each other or the groups"
-        return empty(notes.join(text, design.notes), used)
-    frame = effect_rows(
-        cohort, comparison, block.keys, fitted, "adjusted_g", adjustment=adjustment.name,
-        note=notes.join(design.notes, _proxy_notes(cohort, adjustment)),
-        power_limit=_adjusted_limit(case, design),
-    )  # fmt: skip
-    return Estimated(frame, lambda null: adjusted_estimate(null, case, covariates), used)
+        return (yield from empty(notes.join(text, design.notes), used))
 
+    def rows_of(name: str, estimates: Estimates, r2: float) -> pd.DataFrame:
+        return effect_rows(
+            cohort, comparison, block.keys, estimates, "adjusted_g", adjustment=name,
+            note=notes.join(design.notes, _proxy_notes(cohort, adjustment)),
+            power_limit=power.detectable_g(
+                int(case.sum()), int((~case).sum()), r2=r2, sds=group_sds(values, case)
+            ),
+        )  # fmt: skip
 
-def _adjusted_limit(case: np.ndarray, design: Design) -> float:
-    r2 = group_r2(case, design.matrix) if design.matrix.shape[1] else 0.0
-    return power.detectable_g(int(case.sum()), int((~case).sum()), r2=r2)
+    model, *crude = adjustment.rows
+    r2 = 0.0 if covariates is None else group_r2(case, covariates)
+    yield Estimated(
+        rows_of(model, fitted, r2), lambda null: adjusted_estimate(null, case, covariates), used
+    )
+    for name in crude:
+        yield Estimated(rows_of(name, adjusted_difference(values, case, None), 0.0))
 
 
 def _proxy_notes(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
@@ -365,13 +386,13 @@ def effect_rows(
     endpoint: str = "",
     adjustment: str = "none",
     p: np.ndarray | None = None,
-    power_limit: float = np.nan,
+    power_limit: float | np.ndarray = np.nan,
     note: str | np.ndarray = "",
 ) -> pd.DataFrame:
     """Return one Effects row per column of `keys`, with all notes that belong to it."""
     tested = estimates.p if p is None else p
     own = np.broadcast_to(np.asarray(note, dtype=object), (len(keys),))
-    crude = cohort.crude_note if adjustment == "none" else ""
+    crude = cohort.crude_note if adjustment.startswith("none") else ""
     signatures = keys.get_level_values(0)
     return pd.DataFrame(
         {
