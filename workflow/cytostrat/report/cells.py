@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cytostrat.report import figures, palette, wording
+from cytostrat.report import drawing, palette, wording
+from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs
-from cytostrat.report.figures import Sketch
 
 if TYPE_CHECKING:
-    from cytostrat.report.figures import Drawing
+    from cytostrat.report.drawing import Drawing
     from cytostrat.signatures import Signature
 
 UNLABELLED = "unlabelled"
@@ -129,7 +129,7 @@ def dots(
     rows = [*genes, *(name for name in titles if name in set(means["signature"]))]
     types = _types(means["cell_type"])
     panels = [name for name in ("positive", "negative", NOT_KNOWN) if name in set(means["her2"])]
-    with figures._style():
+    with drawing.style():
         size = (2.9 + 0.34 * len(types) * len(panels), 1.5 + 0.3 * len(rows))
         figure = Figure(figsize=size, layout="constrained")
         all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -166,7 +166,7 @@ def dots(
         figure.legend(
             handles=marks, loc="outside lower center", ncols=3, title="share of cells expressing"
         )
-        return figures._finish(
+        return drawing.finish(
             figure,
             name=f"cells/{wording.slug(cohort)}/dots",
             title=f"Genes and scores by cell type and HER2 in {cohort}",
@@ -201,7 +201,7 @@ def composition(
     types = _types(wide.columns)
     step = 0.26 if len(order) <= LABELLED_BARS else LABELLED_BARS * 0.26 / len(order)
     signs = {"positive": "HER2+", "negative": f"HER2{wording.MINUS}", NOT_KNOWN: "HER2 ?"}
-    with figures._style():
+    with drawing.style():
         # the list of types needs its height beside few patients
         height = max(1.1 + step * len(order), 0.3 + 0.17 * len(types))
         figure = Figure(figsize=(6.2, height), layout="constrained")
@@ -230,7 +230,7 @@ def composition(
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of the patient's cells")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7.5)
-        return figures._finish(
+        return drawing.finish(
             figure,
             name=f"cells/{wording.slug(cohort)}/composition",
             title=f"Cells of each patient by type in {cohort}",
@@ -263,7 +263,7 @@ def layout(
     point = {"s": float(np.clip(POINT / len(drawn), 1.5, 12)), "linewidths": 0, "rasterized": True}
     columns = 3
     n_rows = -(-(len(shown) + 2) // columns)
-    with figures._style():
+    with drawing.style():
         figure = Figure(figsize=(2.7 * columns, 2.5 * n_rows), layout="constrained")
         panels = list(figure.subplots(n_rows, columns, squeeze=False).ravel())
         for axes in panels:
@@ -283,7 +283,7 @@ def layout(
             )
             axes.set_title(wording.visible(one.title), loc="left", fontsize=8)
             figure.colorbar(points, ax=axes, shrink=0.7, aspect=20)
-        return figures._finish(
+        return drawing.finish(
             figure,
             name=f"cells/{wording.slug(cohort)}/umap",
             title=f"Cells of {cohort} by type and score",
@@ -324,7 +324,7 @@ def pseudobulk(
     status = scores["sample"].astype(str).map(her2).fillna(NOT_KNOWN)
     groups = [name for name in ("positive", "negative", NOT_KNOWN) if name in set(status)]
     kept = []
-    with figures._style():
+    with drawing.style():
         height = 1.3 + 0.3 * len(types)
         figure = Figure(figsize=(1.2 + 2.4 * len(shown), height), layout="constrained")
         all_axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -344,7 +344,7 @@ def pseudobulk(
             for name in groups
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-        return figures._finish(
+        return drawing.finish(
             figure,
             name=f"cells/{wording.slug(cohort)}/patients",
             title=f"Scores of the summed cells of each patient in {cohort}",

@@ -7,247 +7,22 @@ holds: means and intervals are read from Effects and Pooled.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
-import multiprocessing
-import re
-import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
-from PIL import Image
 from scipy import special
 
 from cytostrat.report import palette, wording
+from cytostrat.report.drawing import Drawing, finish, style
 
 RASTER_FROM = 60
 MOST_NUMBERS = 24
-RC = {
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.labelsize": 9.0,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "text.color": palette.INK,
-    "axes.labelcolor": palette.INK,
-    "axes.edgecolor": palette.MUTED,
-    "xtick.color": palette.INK,
-    "ytick.color": palette.INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "axes.grid": False,
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "cytostrat",
-    "pdf.fonttype": 3,  # half the time of embedded TrueType; the SVG beside it is the editable one
-    "figure.dpi": 72,
-    "savefig.dpi": 144,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One figure.
-
-    Parameters
-    ----------
-    name
-        Path below the folder of figures, without suffix.
-    title
-        Accessible name.
-    caption
-        What is shown, for the page.
-    svg
-        Markup for the page: no fixed size, ids made unique by `name`, ink as CSS variables.
-    files
-        File name to content: SVG, PDF and the drawn numbers as TSV.
-    data
-        The drawn numbers.
-    simulated
-        Whether any of the numbers comes from a simulated cohort.
-    width
-        Natural width in CSS pixels.
-    """
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    files: Mapping[str, bytes] = field(repr=False)
-    data: pd.DataFrame = field(repr=False)
-    simulated: bool
-    width: int
-
-
-class Sketch(partial):
-    """A figure still to be drawn: one of the functions below and what it is given."""
-
-
-def _draw(sketch: Sketch) -> Drawing | None:
-    return sketch()
-
-
-def drawn(sketches: Sequence[Sketch], *, processes: int = 1) -> list[Drawing | None]:
-    """Draw figures, on Linux in several processes.
-
-    Parameters
-    ----------
-    sketches
-        What to draw.
-    processes
-        How many processes draw; the drawings do not depend on it.
-    """
-    # Only a forked process has the libraries loaded and leaves the calling script alone; other
-    # systems' own libraries do not survive a fork.
-    if min(processes, len(sketches)) < 2 or sys.platform != "linux":
-        return [_draw(sketch) for sketch in sketches]
-    with warnings.catch_warnings():
-        # Python warns of the idle threads of BLAS, which prepares for a fork by itself.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
-        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
-            return list(pool.map(_draw, sketches))
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with matplotlib.rc_context(RC), warnings.catch_warnings():
-        # A title in a script that DejaVu lacks still shows: SVG text takes the reader's fonts.
-        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
-        yield
-
-
-def _inline(svg: str, name: str, title: str) -> str:
-    """Turn a stand-alone SVG into markup for the page: small, and safe beside other figures."""
-    body = svg[svg.index("<svg") :]
-    # The style of a figure inside a page would be a style of the whole page.
-    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
-    body = re.sub(r"(?<= d=\")[ML][^\"CQ]*(?=\")", _steps, body)
-    # A hundredth of a point is finer than any screen.
-    body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
-    body = re.sub(r"data:image/png;base64,([^\"]+)", _slimmer, body)
-    # The page names the font and knows that no turn is none.
-    body = body.replace("font-family: 'DejaVu Sans'; ", "")
-    body = re.sub(r" transform=\"rotate\(-0 [^\"]*\"", "", body)
-    used = dict.fromkeys(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
-    prefix = hashlib.sha256(name.encode()).hexdigest()[:8]
-    short = {old: f"g{prefix}-{number}" for number, old in enumerate(used)}
-    body = re.sub(
-        r"\sid=\"([^\"]+)\"",
-        lambda found: f' id="{short[found[1]]}"' if found[1] in short else "",
-        body,
-    )
-    body = re.sub(r"(url\(#|href=\"#)([^)\"]+)", lambda found: found[1] + short[found[2]], body)
-    for hex_colour, variable in (
-        (palette.INK, "--ink"),
-        (palette.MUTED, "--muted"),
-        (palette.GRID, "--grid"),
-        (palette.PAPER, "--paper"),
-    ):
-        body = body.replace(hex_colour, f"var({variable})")
-    # The page sets the size; the viewBox keeps the proportions.
-    body = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", body, count=1)
-    body = re.sub(r"(<svg[^>]*?) width=\"[^\"]*\"", r"\1", body, count=1)
-    body = body.replace(
-        "<svg ", f'<svg role="img" aria-label="{escape(wording.visible(title))}" ', 1
-    )
-    body = re.sub(
-        r"(?<=style=\")[^\"]+", lambda style: style[0].replace(": ", ":").replace("; ", ";"), body
-    )
-    body = re.sub(r"<path d=\"[^\"]*\" style=\"fill:none\"/>", "", body)
-    body = re.sub(r">\s+<", "><", body).strip()
-    # A group without attributes groups nothing; the innermost go first.
-    while (slimmer := re.sub(r"<g>((?:(?!</?g\b).)*)</g>", r"\1", body)) != body:
-        body = slimmer
-    return body
-
-
-def _steps(path: re.Match[str]) -> str:
-    """Return a path of straight lines as steps in tenths of a point, without adding up errors."""
-    out, x, y = [], 0, 0
-    for command, px, py in re.findall(r"([MLz])(?: (\S+) (\S+))?", path[0]):
-        if command == "z":
-            out.append("z")
-            continue
-        nx, ny = round(float(px) * 10), round(float(py) * 10)
-        if command == "M":
-            out.append(f"M{_tenths(nx)} {_tenths(ny)}")
-        elif nx == x:
-            out.append(f"v{_tenths(ny - y)}")
-        elif ny == y:
-            out.append(f"h{_tenths(nx - x)}")
-        else:
-            across, down = _tenths(nx - x), _tenths(ny - y)
-            out.append(f"l{across}{'' if down.startswith('-') else ' '}{down}")
-        x, y = nx, ny
-    return "".join(out)
-
-
-def _tenths(value: int) -> str:
-    text = f"{value / 10:.1f}".removesuffix(".0")
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
-
-
-def _slimmer(picture: re.Match[str]) -> str:
-    """Return a picture of points with 64 colours: they have few, and their edges need no more."""
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(base64.b64decode(picture[1]))) as image:
-        few = image.convert("RGBA").quantize(64, method=Image.Quantize.FASTOCTREE)
-        few.save(out, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def _finish(
-    figure: Figure,
-    *,
-    name: str,
-    title: str,
-    caption: str,
-    data: pd.DataFrame,
-    simulated: bool,
-) -> Drawing:
-    """Render a figure to every format it is kept in."""
-    if simulated:
-        figure.text(
-            0.995, 0.995, "SIMULATED", ha="right", va="top", fontsize=7.5, weight="bold",
-            color=palette.MUTED,
-        )  # fmt: skip
-    svg, pdf = io.BytesIO(), io.BytesIO()
-    figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    figure.set_layout_engine("none")  # the places found for the first format serve the second
-    figure.savefig(
-        pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
-    )
-    text = svg.getvalue().decode()
-    tsv = data.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g").encode()
-    return Drawing(
-        name=name,
-        title=title,
-        caption=caption,
-        svg=_inline(text, name, title),
-        files={f"{name}.svg": text.encode(), f"{name}.pdf": pdf.getvalue(), f"{name}.tsv": tsv},
-        data=data,
-        simulated=simulated,
-        width=round(figure.get_figwidth() * 96),
-    )
 
 
 def spread(values: np.ndarray, *, width: float) -> np.ndarray:
@@ -332,7 +107,7 @@ def distribution(
     known = cells.set_index("stratum")
     outlines: list[pd.DataFrame] = []
     rows, labels, positions, shift = [], [], [], 0.0
-    with _style():
+    with style():
         figure = Figure(figsize=(4.1, 2.9))
         axes = figure.add_axes((0.115, 0.19, 0.88, 0.71))
         axes.axhline(0, color=palette.GRID, lw=0.8, zorder=0)
@@ -385,7 +160,7 @@ def distribution(
         axes.set_xlabel("")
         axes.set_ylabel("score (SD of the cohort)")
         axes.set_title(wording.visible(cohort), loc="left")
-        return _finish(
+        return finish(
             figure,
             name=name,
             title=f"{signature} in {cohort} by HER2 and by ER and HER2",
@@ -451,7 +226,7 @@ def forest(
     # One interval far wider than the rest would flatten all others: it is cut and gets an arrow.
     wide = np.nanquantile(np.abs(known - null), 0.9) * 2 if np.isfinite(known).any() else 1.0
     limit = max(min(limit, wide), 0.15) * 1.08
-    with _style():
+    with style():
         height = 0.235 * (y + 1) + (0.95 if sides else 0.75)
         figure = Figure(figsize=(6.4, height))
         bottom, top = (0.72 if sides else 0.55) / height, 1 - 0.2 / height
@@ -501,7 +276,7 @@ def forest(
             ):
                 axes.text(x, 0.37 / height, text, transform=under, ha=align, va="center",
                           fontsize=7.5, color=palette.MUTED)  # fmt: skip
-        return _finish(
+        return finish(
             figure,
             name=name,
             title=title,
@@ -581,7 +356,7 @@ def heatmap(
     import seaborn as sns
 
     rows, columns = matrix.shape
-    with _style():
+    with style():
         # Names need their room: about 0.066 inch a letter at this size, slanted below.
         longest = max((len(str(label)) for label in matrix.index), default=0)
         below = max((len(str(label)) for label in matrix.columns), default=0)
@@ -604,7 +379,7 @@ def heatmap(
                              rotation_mode="anchor")  # fmt: skip
         axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
         data = matrix.rename_axis("row").reset_index().melt("row", var_name="column")
-        return _finish(figure, name=name, title=title, caption=caption, data=data,
+        return finish(figure, name=name, title=title, caption=caption, data=data,
                        simulated=simulated)  # fmt: skip
 
 
@@ -629,7 +404,7 @@ def kaplan_meier(
         Whether the cohort is simulated.
     """
     year = 365.25
-    with _style():
+    with style():
         figure = Figure(figsize=(4.1, 3.3))
         axes = figure.add_axes((0.17, 0.42, 0.79, 0.48))
         beneath = blended_transform_factory(axes.transData, figure.transFigure)
@@ -663,7 +438,7 @@ def kaplan_meier(
         axes.set_ylabel("free of event")
         axes.set_title(wording.visible(f"{cohort}, {endpoint}"), loc="left")
         axes.legend(loc="lower left")
-        return _finish(
+        return finish(
             figure,
             name=name,
             title=f"{endpoint} in {cohort} by thirds of {signature}, display only",
@@ -690,7 +465,7 @@ def running_sums(
     simulated
         Whether the cohort is simulated.
     """
-    with _style():
+    with style():
         figure = Figure(figsize=(6.4, 3.1), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=palette.MUTED, lw=0.8)
@@ -707,7 +482,7 @@ def running_sums(
         axes.set_ylabel("running sum")
         axes.set_title(wording.visible(cohort), loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7.5)
-        return _finish(
+        return finish(
             figure,
             name=name,
             title=f"Running enrichment sums of the signatures in {cohort}",
@@ -733,7 +508,7 @@ def cell_sources(
         Whether the cohort is simulated.
     """
     rows = rows.sort_values(["estimate", "label"], ascending=[False, True], kind="stable")
-    with _style():
+    with style():
         figure = Figure(figsize=(4.1, 0.9 + 0.27 * len(rows)), layout="constrained")
         axes = figure.add_subplot()
         for at, (_, row) in enumerate(rows.iterrows()):
@@ -750,5 +525,5 @@ def cell_sources(
         axes.set_xlim(left=min(0.0, *rows[["estimate", "low"]].min().dropna()))
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(xlabel)
-        return _finish(figure, name=name, title=title, caption=caption, data=rows,
+        return finish(figure, name=name, title=title, caption=caption, data=rows,
                        simulated=simulated)  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from cytostrat.report import facts, figures, palette, sections, wording
+from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs, select
-from cytostrat.report.figures import Sketch
 from cytostrat.tables import ENDPOINTS
 
 WITH_PROLIFERATION = "proliferation"

@@ -25,8 +25,8 @@ from cytostrat.report import (
     verdicts,
     wording,
 )
+from cytostrat.report.drawing import Drawing, Sketch, drawn
 from cytostrat.report.facts import ReportInputs
-from cytostrat.report.figures import Drawing, Sketch, drawn
 
 DEFAULT_TITLE = "IL1, interferon and IL-2 signatures by HER2 status"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.report import facts, figures, wording
+from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs
-from cytostrat.report.figures import Sketch
 from cytostrat.signatures import overlap as shared_genes
 from cytostrat.tables import SAME_PATIENTS
 

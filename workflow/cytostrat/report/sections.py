@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.report import facts, figures, palette, relations, wording
+from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs, select
-from cytostrat.report.figures import Sketch
 from cytostrat.stats.controls import GOOD_FROM, PASS_ABOVE
 
 AMPLICON_FREE = "without amplicon core"
