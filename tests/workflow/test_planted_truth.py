@@ -198,7 +198,7 @@ def test_intervals_cover_the_latent_truth(demo):
 def test_signs_and_order_of_the_pooled_effects(demo):
     effects, rows, _ = demo
     pooled = meta.pool_effects(effects).query(
-        "question == 'her2' and stratum == 'all' and scale == 'adjusted_g' and model == 'random'"
+        "question == 'her2' and stratum == 'all' and adjustment == 'er+age' and model == 'random'"
     )
     assert (pooled["k"] == 3).all()
     pooled = pooled.set_index("signature")
