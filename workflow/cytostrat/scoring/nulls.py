@@ -139,7 +139,8 @@ def matched_sets(
     order = order[: np.count_nonzero(~np.isnan(rounded))]  # NaN sorts last
     place = np.full(len(genes), -1)
     place[order] = np.arange(len(order))
-    allowed = ~np.isin(symbols[order], sorted(forbidden))
+    banned = frozenset(forbidden)
+    drawable = np.array([gene not in banned for gene in genes])[order]
     drawn = {}
     for name, up, down in zip(lists.names, lists.up, lists.down, strict=True):
         sides = [
@@ -150,7 +151,7 @@ def matched_sets(
         ]
         sides = [side[side >= 0] for side in sides]
         positions = np.concatenate(sides)
-        free = allowed.copy()
+        free = drawable.copy()
         free[positions] = False
         if not 0 < len(positions) <= np.count_nonzero(free):
             continue
