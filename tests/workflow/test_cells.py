@@ -88,7 +88,7 @@ def test_the_planted_truth_comes_back(results, effects):
 def test_claims_are_judged_from_cells(results):
     verdicts = tables.read_table(results / "tables/verdicts.tsv", tables.VERDICTS)
     found = verdicts[verdicts["cohort"] == NAME].set_index("claim")["verdict"]
-    assert found["il1b_from_myeloid"] == "supported"
+    assert found["il1b_from_myeloid"] == "consistent"
     assert found["tgfb_primes_il1b_cells"] == "consistent"
 
 
