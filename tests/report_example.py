@@ -16,8 +16,15 @@ from cytostrat import tables
 from cytostrat.report import ReportInputs
 from cytostrat.signatures import Signature
 from cytostrat.survival import km_curves
+from cytostrat.validation import validate
 
 GENES = [f"GENE{i}" for i in range(60)]
+
+
+def settings(**keys: Any) -> dict[str, Any]:
+    """Return a run's configuration, defaults filled in."""
+    given = {"schema_version": 1, "cohorts": ["alpha.yaml"], "methods": ["ssgsea"], "families": {}}
+    return validate(given | keys, "config", file="config.yaml")
 
 
 def signatures(extra: int = 0) -> dict[str, Signature]:
@@ -316,7 +323,7 @@ def single_cell() -> ReportInputs:
         provenance={"cells": record},
         signatures=signatures(),
         therapies={"documents": DOCUMENTS, "therapies": THERAPIES},
-        config={"title": "Cells alone", "methods": ["ssgsea"]},
+        config=settings(title="Cells alone"),
     )
 
 
@@ -392,8 +399,7 @@ def example(
             for name in cohorts
         },
         "signatures": signatures(many_signatures),
-        "config": {"title": "Example run", "methods": ["ssgsea"],
-                   "contrast": {"adjustment": ["er", "age"]}},
+        "config": settings(title="Example run"),
         "versions": {"cytostrat": "0.1.0", "pandas": "2.3.3"},
         "config_file": "config/config.yaml",
     }  # fmt: skip

@@ -384,6 +384,13 @@ def test_the_first_sentence_calls_a_difference_what_a_verdict_would(values, said
     assert ("higher" in line["contrast"].verb) == said.startswith("1")
 
 
+def test_one_pooled_signature_is_named_in_the_singular():
+    inputs, _ = report("three cohorts")
+    primary = {"IFN_I": inputs.signatures["IFN_I"]}
+    short = sections.headlines(replace(inputs, signatures=primary))["short"]
+    assert "the one primary signature pooled over 3 cohorts or more does not differ." in short
+
+
 def test_two_cohorts_are_counted_and_name_no_direction():
     inputs = report_example.example(cohorts=("alpha", "beta"), n=60)
     where = HER2_ROW | {"signature": "IFN_I", "adjustment": "er+age"}
@@ -608,12 +615,12 @@ def test_methods_state_the_settings_of_the_run():
     inputs = report_example.example(
         cohorts=("alpha",),
         n=60,
-        config={
-            "methods": ["singscore"],
-            "contrast": {"adjustment": ["er", "grade"], "min_group": 7},
-            "signatures": {"min_coverage": 0.75},
-            "families": {"my_family": {}},
-        },
+        config=report_example.settings(
+            methods=["singscore"],
+            contrast={"adjustment": ["er", "grade"], "min_group": 7},
+            signatures={"min_coverage": 0.75},
+            families={"my_family": {"question": ["her2"]}},
+        ),
     )
     text = " ".join(methods.paragraphs(inputs, [facts.cohort_facts(inputs, "alpha")]))
     for said in ("singscore", "ER and grade", "fewer than 7", "75 %", "my_family"):
@@ -695,6 +702,9 @@ def test_a_claim_that_single_cohorts_decide_is_filed_apart():
     assert title == "Decided in single cohorts only"
     assert line["decided_in"] == "decided in 1 of 2 usable cohorts"
     assert "1 is decided in single cohorts only (1 consistent)" in context["short"]
+    other = {"cohort": "beta", "verdict": "no difference"}
+    _, line, _ = outcome_line(inputs, [rows[0], other, NO_POOL])
+    assert line["decided_in"] == "decided in 2 of 2 usable cohorts, not alike"
     # where the pool is open, so is the statement, and the cohort is still told of
     _, line, title = outcome_line(inputs, [*rows, {"cohort": "pooled", "verdict": "inconclusive"}])
     assert title == "Not decided"

@@ -115,9 +115,9 @@ class ReportInputs:
     clinical: Mapping[str, pd.DataFrame]
     provenance: Mapping[str, Mapping[str, Any]]
     signatures: Mapping[str, Signature]
+    config: Mapping[str, Any]
     therapies: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
     cohort_files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     config_file: str = ""
@@ -137,6 +137,11 @@ class ReportInputs:
         return Shelves(self.pooled)
 
     @cached_property
+    def contrasts(self) -> dict[str, Any]:
+        """HER2 contrasts that were put together before, by signature: several sections show one."""
+        return {}
+
+    @cached_property
     def failed(self) -> frozenset[str]:
         """Cohorts of which a positive control failed."""
         return frozenset(failed_cohorts(self.effects))
@@ -154,25 +159,22 @@ class ReportInputs:
     @property
     def method(self) -> str:
         """Primary scoring method: the first of the config."""
-        methods = list(self.config.get("methods") or ["ssgsea"])
-        return str(methods[0])
+        return self.config["methods"][0]
 
     @property
     def adjustment(self) -> str:
         """Name of the primary adjustment in the Effects table."""
-        covariates = (self.config.get("contrast") or {}).get("adjustment") or ["er", "age"]
-        return "+".join(covariates)
+        return "+".join(self.config["contrast"]["adjustment"])
 
     @property
     def survival_adjustment(self) -> str:
         """Name of the primary adjustment of survival models."""
-        covariates = (self.config.get("survival") or {}).get("adjustment")
-        return "+".join(covariates) if covariates else self.adjustment
+        return "+".join(self.config["survival"]["adjustment"])
 
     @property
     def min_coverage(self) -> float:
         """Share of genes below which a set is flagged."""
-        return float((self.config.get("signatures") or {}).get("min_coverage", 0.6))
+        return self.config["signatures"]["min_coverage"]
 
     @property
     def rule(self) -> dict[str, Any]:

@@ -108,7 +108,6 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     from cytostrat.scoring import METHODS
 
     config = inputs.config
-    contrast = config.get("contrast") or {}
     asked = set(inputs.effects["question"].astype(str))
     roles: dict[str, int] = {}
     for sig in inputs.signatures.values():
@@ -126,7 +125,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
         "hybridisation before a stated call; a missing or indeterminate status is missing, never "
         "negative."
     )
-    methods = [str(name) for name in config.get("methods") or [inputs.method]]
+    methods = config["methods"]
     first = METHODS.get(inputs.method)
     scored = first.title + (f", doi:{first.doi}" if first.doi else "") if first else inputs.method
     others = [METHODS[m].title if m in METHODS else m for m in methods[1:]]
@@ -152,8 +151,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
         f"p-value, and by linear regression adjusted for {words} with HC3 standard errors, the "
         "coefficient divided by the pooled within-group standard deviation"
     )
-    if contrast.get("min_group"):
-        text += f"; groups of fewer than {contrast['min_group']} samples were not compared"
+    text += f"; groups of fewer than {config['contrast']['min_group']} samples were not compared"
     text += "."
     if (inputs.effects["gene_filter"] == sections.AMPLICON_FREE).any():
         text += " Every contrast was repeated without the genes of the ERBB2 amplicon core."
@@ -186,26 +184,26 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             "hazards failed. What adjustment does is read off the crude difference in the patients "
             "of the adjusted one."
         )
-    families = config.get("families") or {}
+    families = config["families"]
     if families:
         out.append(
             "Multiplicity: p-values are not adjusted; q is Benjamini-Hochberg within the declared "
             f"families {wording.join_names(families)}. A test outside every family is exploratory."
         )
-    rule = inputs.claims.get("rule") or {}
-    if rule and len(inputs.verdicts):
+    if len(inputs.verdicts):
+        rule = inputs.claims["rule"]
         bounds = ", ".join(
-            _bound(scale, float(value)) for scale, value in (rule.get("equivalence") or {}).items()
+            _bound(scale, float(value)) for scale, value in rule["equivalence"].items()
         )
         out.append(
             "Verdicts: one rule fixed in advance. A claim is supported (for a surrogate "
             "measurement: consistent) or contradicted (inconsistent) where the 95 % interval lies "
-            f"on one side of no difference, q < {rule.get('alpha', 0.05):g} in its family and the "
-            f"random-set p < {rule.get('null_alpha', 0.05):g}; no difference where the 90 % "
+            f"on one side of no difference, q < {rule['alpha']:g} in its family and the "
+            f"random-set p < {rule['null_alpha']:g}; no difference where the 90 % "
             f"interval lies inside {bounds}, which may be a small effect that is not zero; else "
             "inconclusive. Crude effects of cohorts sampled case-control, or by a variable such as "
             "HER2, give no verdict and enter no crude pool; a pooled verdict needs "
-            f"{rule.get('min_cohorts', 3)} cohorts. Its random-set p is twice the mean of those of "
+            f"{rule['min_cohorts']} cohorts. Its random-set p is twice the mean of those of "
             "the cohorts in the pool, a cohort on the other side counting with 1, which is valid "
             "however they depend on each other (Vovk & Wang 2020, doi:10.1093/biomet/asaa027)."
         )

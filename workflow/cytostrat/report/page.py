@@ -28,8 +28,6 @@ from cytostrat.report import (
 from cytostrat.report.drawing import Drawing, Sketch, drawn
 from cytostrat.report.facts import ReportInputs
 
-DEFAULT_TITLE = "IL1, interferon and IL-2 signatures by HER2 status"
-
 
 @dataclass(frozen=True)
 class Report:
@@ -114,7 +112,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
     survived = outcome.survival(inputs)
     responded = outcome.response(inputs)
     cells = [entry | single_cells.parts(inputs, entry["cohort"]) for entry in outcome.cells(inputs)]
-    title = str(inputs.config.get("title") or DEFAULT_TITLE)
+    title = inputs.config["title"]
     signatures = [sections.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()]
     for card in cards:
         card["claims"] = verdicts.of_therapy(judged["all"], card["id"])
@@ -146,7 +144,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "min_coverage": inputs.min_coverage,
         "cohorts": cohorts,
         "headlines": sections.headlines(inputs),
-        "limits": sections.limits(inputs, cohorts),
+        "limits": [*sections.limits(inputs, cohorts), *outcome.limits(inputs)],
         "signatures": signatures,
         "index": sections.signature_index(inputs),
         "flows": [sections.flow_steps(inputs, name) for name in inputs.cohorts],

@@ -200,7 +200,7 @@ def by_method(inputs: ReportInputs, signature: str) -> list[dict[str, Any]]:
     }
     rows = facts.main_rows(inputs.pooled_rows, **where)
     out = []
-    for method in inputs.config.get("methods") or []:
+    for method in inputs.config["methods"]:
         found = facts.first(facts.pooled_models(facts.select(rows, method=method)))
         if found is None:
             single = facts.main_rows(inputs.effect_rows, method=method, **where)
