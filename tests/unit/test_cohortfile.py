@@ -84,6 +84,19 @@ def test_words_that_yaml_reads_as_truth_values_stay_words() -> None:
                                   "event_values": {"DEAD": 2}}}},
             r"endpoints.OS.event_values maps 'DEAD' to 2; use 0",
         ),
+        (
+            {"endpoints": {"OS": {"time": "t", "event": "e", "unit": "days", "competing": True}}},
+            r"endpoints.OS.competing is true, but OS counts deaths of any cause",
+        ),
+        (
+            {"endpoints": {"DSS": {"time": "t", "event": "e", "unit": "days",
+                                   "competing": False}}},
+            r"endpoints.DSS.competing is false, but DSS censors deaths of other causes",
+        ),
+        (
+            {"endpoints": {"PFI": {"time": "t", "event": "e", "unit": "days", "competing": 1}}},
+            r"endpoints.PFI.competing",
+        ),
     ],
 )  # fmt: skip
 def test_a_slip_is_named(changes, message) -> None:

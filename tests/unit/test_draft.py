@@ -407,6 +407,16 @@ def test_units_of_time_by_name_and_by_size():
         assert (guess.doubts == ()) == sure
 
 
+def test_a_draft_says_of_each_relapse_endpoint_whether_other_deaths_are_censored():
+    for name, competing, sure in (
+        ("PFI", True, True), ("DFI", True, True), ("RFS", False, False), ("OS", None, True),
+    ):  # fmt: skip
+        table = pd.DataFrame({f"{name}_days": ["700", "2453", "900"], name: ["1", "0", "0"]})
+        (guess,) = endpoints.guess_endpoints({"main": table.astype(object)})
+        assert guess.value.get("competing") is competing
+        assert (guess.doubts == ()) == sure
+
+
 def test_what_is_no_data_is_refused_in_one_sentence(tmp_path, index):
     (tmp_path / "page.tsv").write_text("<!DOCTYPE html><html></html>")
     (tmp_path / "empty.tsv").write_bytes(gzip.compress(b""))

@@ -375,3 +375,45 @@ def test_curves_are_by_thirds_with_numbers_at_risk(cohort):
     absent = curves[curves["signature"] == "absent"]
     assert len(absent) == 1
     assert "no thirds" in absent["note"].iloc[0]
+
+
+def as_endpoint(clinical, name):
+    return clinical.rename(columns={f"OS_{part}": f"{name}_{part}" for part in ("time", "event")})
+
+
+@pytest.mark.parametrize(
+    ("name", "competing", "said", "why"),
+    [
+        ("OS", None, False, ""),
+        ("RFS", None, False, ""),
+        ("RFS", True, True, ""),
+        ("PFI", None, True, ", as PFI is usually defined"),
+        ("DFI", True, True, ""),
+        ("PFI", False, False, ""),
+        ("DSS", None, True, ", as DSS is usually defined"),
+    ],
+)
+def test_rows_and_curves_say_that_other_deaths_are_censored(name, competing, said, why):
+    clinical, wide, _ = simulated(3, n=200)
+    clinical = as_endpoint(clinical, name)
+    records = {name: {"competing": competing}}
+    table = effects(clinical, wide, records=records)
+    for question in ("survival", "survival_her2_interaction", "concordance"):
+        notes_of = table.loc[table["question"] == question, "note"]
+        assert (notes_of.str.contains("other deaths are censored") == said).all()
+    clause = f"cause-specific hazard: other deaths are censored{why}"
+    assert (clause in row(table, signature="s0", endpoint=name)["note"].split("; ")) == said
+    curves = survival.km_curves(
+        clinical, long_scores(wide), cohort="demo", signatures=["s0"], method="ssgsea",
+        records=records,
+    )  # fmt: skip
+    assert (curves["note"].str.contains("overstates the risk") == said).all()
+
+
+def test_a_stratum_of_later_treatment_says_immortal_time():
+    clinical, wide, _ = simulated(5)
+    clinical["endocrine"] = np.where(np.arange(len(clinical)) % 3, "yes", "no")
+    table = effects(clinical, wide)
+    late = table["stratum"].str.startswith("endocrine")
+    assert late.any()
+    assert (table["note"].str.contains("immortal time") == late).all()

@@ -89,6 +89,7 @@ def check(
             key_text(raw): value for raw, value in endpoint["event_values"].items()
         }
         _event_values(endpoint["event_values"], f"{file}: key endpoints.{name}.event_values")
+        _competing(name, endpoint["competing"], f"{file}: key endpoints.{name}.competing")
     _relations(spec, file)
     spec["files"] = {source.key: source.location for source in sources(spec)}
     return spec
@@ -200,6 +201,19 @@ def _column(value: Any, place: str) -> dict[str, Any]:
         for raw, canonical in column["values"].items()
     }
     return column
+
+
+def _competing(name: str, stated: bool | None, place: str) -> None:
+    sure = {"OS": False, "DSS": True}.get(name)
+    if sure is not None and stated == (not sure):
+        raise ConfigError(
+            f"{place} is {str(stated).lower()}, but {name} "
+            + (
+                "censors deaths of other causes; leave the key out, or call the endpoint OS."
+                if sure
+                else "counts deaths of any cause; leave the key out, or call the endpoint DSS."
+            )
+        )
 
 
 def _event_values(values: dict[str, Any], place: str) -> None:

@@ -27,13 +27,19 @@ Rules
 * ``null_p`` is the share of random sets whose score statistic is at least as far from zero
   (Venet 2011); ``power_limit`` the smallest log hazard ratio per SD that the events could have
   shown with 80 % power (Hsieh & Lavori 2000; for an interaction 2.8 standard errors);
+* an endpoint that censors deaths of other causes, as its record says or, where it doesn't, as the
+  endpoint is usually defined (`cytostrat.tables.CENSORING_OTHER_DEATHS`), has a cause-specific
+  hazard: its rows say so, and its curves say that they overstate the risk (Putter 2007);
+* every patient counts as under observation from time 0; no entry time is known. A stratum of
+  patients by a treatment that was given later says so on its rows (immortal time, Suissa 2008);
 * Kaplan-Meier curves are by thirds of the score fixed beforehand and for display only.
 
 References
 ----------
 Peduzzi et al. 1995, doi:10.1016/0895-4356(95)00048-8; Venet et al. 2011,
 doi:10.1371/journal.pcbi.1002240; Hsieh & Lavori 2000, doi:10.1016/S0197-2456(00)00104-5;
-Hollaender et al. 2004, doi:10.1002/sim.1611 (why no cut is optimised).
+Hollaender et al. 2004, doi:10.1002/sim.1611 (why no cut is optimised); Putter, Fiocco & Geskus
+2007, doi:10.1002/sim.2712 (competing risks); Suissa 2008, doi:10.1093/aje/kwm324 (immortal time).
 """
 
 from __future__ import annotations
@@ -89,7 +95,13 @@ STRATA: dict[str, Stratum] = {
 PROLIFERATION = "proliferation"
 DAYS_PER_YEAR = 365.25
 THIRDS = ("low", "middle", "high")
-CAUSE_SPECIFIC = "deaths from other causes are censored: a cause-specific hazard"
+CAUSE_SPECIFIC = "cause-specific hazard: other deaths are censored"
+OVERSTATES = "the curve overstates the risk where other deaths are common, which it censors"
+LATER_TREATMENTS = ("chemo", "endocrine", "treatment")
+IMMORTAL_TIME = (
+    "the stratum is of a treatment given after time 0, which its patients lived to receive "
+    "(immortal time)"
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ class _Cohort:
     events_per_term: int
     hazards_alpha: float
     split_years: float
+    competing: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -126,6 +139,7 @@ class _Model:
     unrecorded: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
     interaction: bool = False
+    stratum_note: str = ""
 
     @property
     def adjustment(self) -> str:
@@ -142,6 +156,7 @@ def survival_effects(
     cohort: str,
     sampling: Mapping[str, object] | None = None,
     endpoints: Sequence[str] | None = None,
+    records: Mapping[str, Mapping[str, object]] | None = None,
     adjustment: Sequence[str] = ("er", "age"),
     richer: Sequence[Sequence[str]] = (),
     proliferation: pd.Series | None = None,
@@ -174,6 +189,9 @@ def survival_effects(
     endpoints
         Endpoints to use; by default all that the clinical frame has. One that it lacks gives
         rows with a note.
+    records
+        ``endpoints`` of the provenance: name to record, whose ``competing`` says whether other
+        deaths are censored; where it is missing or None the endpoint's name decides.
     adjustment
         Covariates of the primary adjusted row, the same in every cohort. A covariate that
         defines a stratum is left out inside it.
@@ -221,6 +239,7 @@ def survival_effects(
         events_per_term=events_per_term,
         hazards_alpha=hazards_alpha,
         split_years=split_years,
+        competing=_competing(records),
     )
     primary = tuple(adjustment)
     general = [(), primary]
@@ -283,6 +302,17 @@ def _recorded(clinical: pd.DataFrame, endpoints: Sequence[str] | None) -> list[s
     ]
 
 
+def _competing(records: Mapping[str, Mapping[str, object]] | None) -> dict[str, str]:
+    """Return the note of each endpoint on other deaths, empty where they are events."""
+    out = {}
+    for name in tables.ENDPOINTS:
+        stated = (records or {}).get(name, {}).get("competing")
+        usual = name in tables.CENSORING_OTHER_DEATHS
+        why = f", as {name} is usually defined" if stated is None else ""
+        out[name] = f"{CAUSE_SPECIFIC}{why}" if (usual if stated is None else stated) else ""
+    return out
+
+
 def _follow(clinical: pd.DataFrame, endpoint: str) -> FollowUp:
     try:
         return follow_up(clinical[f"{endpoint}_time"], clinical[f"{endpoint}_event"])
@@ -312,7 +342,10 @@ def _models(
                 member = member & np.asarray(inside)
             sets = general if rule else [*general, *further]
             for names in _distinct(sets, without=rule):
-                yield _Model("survival", endpoint, stratum, names, follow, member, unrecorded)
+                yield _Model(
+                    "survival", endpoint, stratum, names, follow, member, unrecorded,
+                    stratum_note="" if set(rule).isdisjoint(LATER_TREATMENTS) else IMMORTAL_TIME,
+                )  # fmt: skip
         known = follow.usable
         if recorded := _has(clinical, "her2"):
             known = known & clinical["her2"].isin(["positive", "negative"]).to_numpy()
@@ -359,7 +392,8 @@ def _estimate_block(
     shared_note = notes.join(
         model.follow.note if rows.any() else "",
         cohort.patient_note,
-        CAUSE_SPECIFIC if model.endpoint == "DSS" else "",
+        cohort.competing[model.endpoint],
+        model.stratum_note,
     )
 
     def nothing(note: str, used: np.ndarray) -> _Fit:
@@ -587,6 +621,7 @@ def _concordance(
                 design_notes,
                 model.follow.note,
                 cohort.patient_note,
+                cohort.competing[model.endpoint],
             )
             for estimate, replicates in zip(gain.gain, gain.replicates, strict=True)
         ]
@@ -684,6 +719,7 @@ def km_curves(
     signatures: Collection[str],
     method: str,
     endpoints: Sequence[str] | None = None,
+    records: Mapping[str, Mapping[str, object]] | None = None,
     tick_years: float = 1.0,
 ) -> pd.DataFrame:
     """Return Kaplan-Meier curves by thirds of the score, for figures only.
@@ -693,7 +729,7 @@ def km_curves(
 
     Parameters
     ----------
-    clinical, scores, cohort, endpoints
+    clinical, scores, cohort, endpoints, records
         As in `survival_effects`.
     signatures
         Names of the signatures to draw.
@@ -714,6 +750,7 @@ def km_curves(
     """
     kept, _ = _one_sample_per_patient(clinical)
     values = score_columns(scores[scores["method"] == method], clinical.index, signatures)
+    competing = _competing(records)
     parts = []
     for endpoint in _recorded(clinical, endpoints):
         follow = _follow(clinical.iloc[kept], endpoint)
@@ -734,7 +771,8 @@ def km_curves(
                 rows = follow.usable & np.isfinite(score) & (third == number)
                 if rows.any():
                     curve = _curve(follow.time[rows], follow.event[rows], tick_years)
-                    parts.append(curve.assign(**labels, group=name, note=follow.note))
+                    note = notes.join(follow.note, OVERSTATES if competing[endpoint] else "")
+                    parts.append(curve.assign(**labels, group=name, note=note))
     order = [
         "cohort", "endpoint", "signature", "method", "group", "time", "at_risk", "events",
         "censored", "survival", "low", "high", "tick", "note",

@@ -69,6 +69,10 @@ CLINICAL_COLUMNS: dict[str, str] = {
 }
 NUMERIC_CLINICAL = frozenset({"age", "nodes", "tumour_size", "purity", "leukocyte"})
 ENDPOINTS = ("OS", "DSS", "DFI", "RFS", "DRFS", "PFI")
+# As usually defined these censor deaths of other causes (TCGA-CDR, Liu 2018,
+# doi:10.1016/j.cell.2018.02.052); RFS and DRFS count every death as an event (STEEP, Hudis 2007,
+# doi:10.1200/JCO.2006.10.4988).
+CENSORING_OTHER_DEATHS = ("DSS", "DFI", "PFI")
 # An adjustment that begins so is the crude difference in the patients of the one it names, who
 # have all its covariates: what adjusting did is read off these two, never off all patients.
 SAME_PATIENTS = "none, patients of "
@@ -475,8 +479,7 @@ def read_frame(path: str | Path, **options: Any) -> pd.DataFrame:
 def read_frames(names: Iterable[str], files: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     """Read frames that `write_frame` wrote, keyed by cohort."""
     return {
-        name: read_frame(file).assign(cohort=name)
-        for name, file in zip(names, files, strict=True)
+        name: read_frame(file).assign(cohort=name) for name, file in zip(names, files, strict=True)
     }
 
 

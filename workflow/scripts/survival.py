@@ -9,6 +9,7 @@ with logged(snakemake.log[0], what=f"survival {snakemake.wildcards.cohort}"):
     signatures = read_signatures(snakemake.input.signatures)
     scores = tables.read_table(snakemake.input.scores, tables.SCORES)
     common = {"cohort": snakemake.wildcards.cohort, "endpoints": params.endpoints or None}
+    common["records"] = cohort.uns["provenance"]["endpoints"]
     effects = survival.survival_effects(
         cohort.obs,
         scores,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cytostrat.draft.columns import UNCLEAR, Guess, distinct, plain, present
 from cytostrat.harmonise.clinical import fold
+from cytostrat.tables import CENSORING_OTHER_DEATHS
 
 _ENDPOINTS = {
     "OS": r"\bos\b|overall surv|death|dead|deceased|vital status|died",
@@ -125,6 +126,11 @@ def _endpoint(name: str, table: str, time: str, event: str, frame: pd.DataFrame)
     value: dict[str, Any] = {"time": time, "event": event, "unit": unit}
     if not {fold(key) for key in mapping} <= {"0", "1"}:
         value["event_values"] = mapping
+    if name in CENSORING_OTHER_DEATHS:
+        value["competing"] = True
+    elif name != "OS":
+        value["competing"] = False
+        doubts.append("a death without relapse is taken as an event, competing: false")
     folded = {fold(key): one for key, one in mapping.items()}
     n_events = sum(folded.get(fold(text)) == 1 for text in values)
     if n_events > 0.7 * len(values):

@@ -390,6 +390,7 @@ def kaplan_meier(
     signature: str,
     cohort: str,
     endpoint: str,
+    competing: bool,
     simulated: bool,
 ) -> Drawing:
     """Draw survival by thirds of a score, with the numbers at risk, for display only.
@@ -400,6 +401,8 @@ def kaplan_meier(
         Rows of one cohort, endpoint and signature, as `cytostrat.survival.km_curves` returns them.
     name, signature, cohort, endpoint
         File name and words.
+    competing
+        Whether the endpoint censors deaths of other causes.
     simulated
         Whether the cohort is simulated.
     """
@@ -443,7 +446,10 @@ def kaplan_meier(
             name=name,
             title=f"{endpoint} in {cohort} by thirds of {signature}, display only",
             caption="Kaplan-Meier curves by thirds of the score, for display only: the thirds were "
-            "fixed beforehand and nothing is tested on them; the numbers are the Cox models.",
+            "fixed beforehand and nothing is tested on them; the numbers are the Cox models."
+            + (
+                " Other deaths are censored, so the curves overstate the risk." if competing else ""
+            ),
             data=curves.drop(columns=["note"], errors="ignore"),
             simulated=simulated,
         )

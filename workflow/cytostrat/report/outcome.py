@@ -10,10 +10,19 @@ import pandas as pd
 from cytostrat.report import facts, figures, palette, sections, wording
 from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs, select
+from cytostrat.stats import notes
 from cytostrat.tables import ENDPOINTS
 
 WITH_PROLIFERATION = "proliferation"
 SHARE = "share of total"
+CAUSE_SPECIFIC = "cause-specific hazard"
+OVERSTATES = "overstates the risk"
+SIDES = {
+    "OS": ("longer", "shorter survival"),
+    "DSS": ("fewer", "more deaths of cancer"),
+}
+RELAPSE_SIDES = ("fewer", "more events")
+LATER_TREATMENT = "immortal time"
 
 
 def survival(inputs: ReportInputs) -> dict[str, Any] | None:
@@ -25,9 +34,18 @@ def survival(inputs: ReportInputs) -> dict[str, Any] | None:
         return None
     entries = [_endpoint(inputs, main, e) for e in ENDPOINTS if e in set(main["endpoint"])]
     entries.sort(key=lambda entry: entry["forest"] is None)
+    curves = _curves(inputs)
     return {
         "endpoints": entries,
-        "curves": _curves(inputs),
+        "curves": curves,
+        "overstated": sorted(
+            {
+                f"{drawing.keywords['endpoint']} in {drawing.keywords['cohort']}"
+                for entry in curves
+                for drawing in entry["drawings"]
+                if drawing.keywords["competing"]
+            }
+        ),
         "simulated": inputs.any_simulated(sorted(set(main["cohort"]))),
     }
 
@@ -90,6 +108,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
             label = f"Pooled, {facts.MODELS[pooled['model']]}"
             drawn.append(_line(pooled, group, label, f"k = {pooled['k']}", pooled=True))
     cohorts = sorted({line["cohort"] for line in lines})
+    censoring = _carries(rows, CAUSE_SPECIFIC)
     forest = None
     if any(wording.finite(row["estimate"]) for row in drawn):
         forest = Sketch(
@@ -99,9 +118,15 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
             title=f"{endpoint}: hazard ratio per standard deviation of each signature",
             caption=f"{endpoint}: Cox model per standard deviation of the score, adjusted for "
             f"{sections.adjustment_words(inputs.survival_adjustment)} where it could be, else "
-            "crude (hollow); diamonds are pooled. An association with outcome is prognostic.",
+            "crude (hollow); diamonds are pooled. An association with outcome is prognostic."
+            + (
+                f" In {wording.join_names(censoring)} other deaths are censored: the hazard is "
+                "that of the endpoint's own events."
+                if censoring
+                else ""
+            ),
             xlabel="hazard ratio per SD of the score",
-            sides=("longer", "shorter survival"),
+            sides=SIDES.get(endpoint, RELAPSE_SIDES),
             log=True,
             simulated=inputs.any_simulated(cohorts),
         )
@@ -111,6 +136,32 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
         "forest": forest,
         "simulated": inputs.any_simulated(cohorts),
     }
+
+
+def _carries(rows: pd.DataFrame, words: str) -> list[str]:
+    """Return the cohorts of which a row's notes hold these words, sorted."""
+    return sorted(set(rows.loc[notes.carries(rows["note"], words), "cohort"]))
+
+
+def limits(inputs: ReportInputs) -> list[str]:
+    """List what follow-up as it is recorded can't say; empty without an outcome."""
+    rows = select(inputs.effect_rows, question="survival")
+    rows = rows[rows["estimate"].notna()]
+    if rows.empty:
+        return []
+    out = [
+        "How patients fared who died or relapsed before they could enter a tumour bank. Times "
+        "count from diagnosis and no cohort records when a patient came under observation, so "
+        "everyone is taken as followed from the start; late entry would flatter survival, as may "
+        "be in TCGA and other collections of banked tumours."
+    ]
+    if _carries(rows, LATER_TREATMENT):
+        out.append(
+            "What a treatment did in the patients who had it. A stratum such as endocrine-treated "
+            "patients is made of those who lived long enough to be treated (immortal time); its "
+            "hazard ratios compare scores among them and say nothing about the treatment."
+        )
+    return out
 
 
 def words(inputs: ReportInputs, signature: str) -> list[str]:
@@ -212,6 +263,7 @@ def _curves(inputs: ReportInputs) -> list[dict[str, Any]]:
                     signature=signature.title,
                     cohort=cohort,
                     endpoint=endpoint,
+                    competing=bool(_carries(select(own, endpoint=endpoint), OVERSTATES)),
                     simulated=cohort in inputs.simulated,
                 )
             )
