@@ -227,12 +227,13 @@ def test_strata_of_a_time_split_are_in_no_pool():
 
 
 def test_a_pool_says_where_hazards_were_not_proportional():
-    note = f"{notes.HAZARDS} for the score (Schoenfeld p = 0.01)"
-    rows = [_row("a", scale="log_hr", note=note), _row("b", scale="log_hr")]
+    note = f"{notes.SCORE_HAZARDS} (Schoenfeld p = 0.01)"
+    age = f"{notes.HAZARDS} for age (Schoenfeld p = 0.01)"
+    rows = [_row("a", scale="log_hr", note=note), _row("b", scale="log_hr", note=age)]
     left = _row("c", scale="log_hr", note=f"{note}; {notes.UNUSABLE}")
     pooled = meta.pool_effects(_effects(*rows, left))
-    assert pooled["note"].str.contains(f"{notes.HAZARDS} in a", regex=False).all()
-    assert not pooled["note"].str.contains("in a, c", regex=False).any()
+    assert pooled["note"].str.contains(f"{notes.SCORE_HAZARDS} in a", regex=False).all()
+    assert not pooled["note"].str.contains("in a, ", regex=False).any()
 
 
 def test_survival_names_time_splits_and_hazards_as_the_pool_expects_them():
@@ -261,7 +262,7 @@ def test_survival_names_time_splits_and_hazards_as_the_pool_expects_them():
     assert not any(meta.TIME_SPLIT.search(name) for name in split - strata)
     whole = found[(found["question"] == "survival") & (found["stratum"] == "all")]
     crude = whole[whole["adjustment"] == "none"]
-    assert notes.clauses(crude["note"].iloc[0], notes.HAZARDS)
+    assert notes.clauses(crude["note"].iloc[0], notes.SCORE_HAZARDS)
 
 
 def test_correlations_are_pooled_as_fishers_z():

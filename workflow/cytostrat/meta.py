@@ -12,8 +12,8 @@ Partial correlations are pooled as Fisher's z and carried back (tau2 stays on th
 `cohorts` names the cohorts that entered, and `null_p` joins their random-set p's
 (`joined_null_p`). Crude effects of a cohort whose sampling shapes them stay out, and so do the
 strata of a time-split hazard ratio: a cohort has them only where proportional hazards failed in
-it, so that a pool of them would be selected on the outcome. Where hazards were not proportional
-in a cohort, the pooled row says so.
+it, so that a pool of them would be selected on the outcome. Where those of the score were not
+proportional in a cohort, the pooled row says so.
 
 References
 ----------
@@ -104,7 +104,7 @@ def pool_effects(
     columns = {name: wanted[name].to_numpy() for name in ("cohort", *NUMBERS)} | {
         "usable": (usable & (sampled == "")).to_numpy(dtype=bool),
         "sampled": sampled.where(usable, "").to_numpy(dtype=object),
-        "drifting": notes.carries(wanted["note"], notes.HAZARDS).to_numpy(dtype=bool),
+        "drifting": notes.carries(wanted["note"], notes.SCORE_HAZARDS).to_numpy(dtype=bool),
     }
     rows = []
     for key, members in sorted(wanted.groupby(KEY).indices.items()):
@@ -224,7 +224,7 @@ def _sampled(group: dict[str, np.ndarray]) -> list[str]:
 
 def _drifting(pooled: dict[str, np.ndarray]) -> str:
     cohorts = sorted(pooled["cohort"][pooled["drifting"]])
-    return f"{notes.HAZARDS} in {', '.join(cohorts)}" if cohorts else ""
+    return f"{notes.SCORE_HAZARDS} in {', '.join(cohorts)}" if cohorts else ""
 
 
 def _numbers(pool: Pool, back: np.ufunc) -> dict[str, float]:

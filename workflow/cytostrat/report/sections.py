@@ -140,6 +140,12 @@ def her2_contrast(inputs: ReportInputs, name: str) -> Contrast:
     A direction is named only of a difference by the rule of the verdicts that is pooled over as
     many cohorts as a pooled verdict takes; of fewer it is said in how many they differ.
     """
+    if name not in inputs.contrasts:
+        inputs.contrasts[name] = _her2_contrast(inputs, name)
+    return inputs.contrasts[name]
+
+
+def _her2_contrast(inputs: ReportInputs, name: str) -> Contrast:
     kinds = (facts.CRUDE, facts.SAME, facts.ADJUSTED)
     by_cohort = {
         cohort: {kind: facts.her2_effect(inputs, name, cohort, kind=kind) for kind in kinds}
@@ -227,9 +233,11 @@ def _short(inputs: ReportInputs, lines: Sequence[Mapping[str, Any]]) -> str:
             if line["contrast"].differs
         ]
         names = f" ({'; '.join(apart)})" if apart else ""
+        over = f"pooled over {rule['min_cohorts']} cohorts or more"
         parts.append(
-            f"{len(apart) or 'none'} of {wording.plural(len(pooled), 'primary signature')} pooled "
-            f"over {rule['min_cohorts']} cohorts or more "
+            f"the one primary signature {over} {'differs' if apart else 'does not differ'}{names}"
+            if len(pooled) == 1
+            else f"{len(apart) or 'none'} of {len(pooled)} primary signatures {over} "
             f"{'differ' if len(apart) > 1 else 'differs'}{names}"
         )
     if single:

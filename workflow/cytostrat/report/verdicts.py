@@ -100,8 +100,11 @@ def _decided_in(single: pd.DataFrame, *, pooled: bool, words: Sequence[str]) -> 
     if pooled and set(words) & set(DECIDED):
         return ""
     usable = single.loc[single["verdict"].ne(UNTESTABLE), "cohort"].nunique()
-    decided = single.loc[single["verdict"].isin(DECIDED), "cohort"].nunique()
-    return f"decided in {decided} of {wording.plural(usable, 'usable cohort')}" if decided else ""
+    decided = single[single["verdict"].isin(DECIDED)]
+    if decided.empty:
+        return ""
+    text = f"decided in {decided['cohort'].nunique()} of {wording.plural(usable, 'usable cohort')}"
+    return text + (", not alike" if decided["verdict"].nunique() > 1 else "")
 
 
 def _remarks(
