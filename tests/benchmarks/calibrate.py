@@ -152,6 +152,20 @@ def unequal_groups(cohorts: int) -> Iterator[Line]:
             yield _coverage(f"Hedges' g, interval, true g {truth}, {label}", g.low, g.high, truth)
 
 
+def skewed_scores(cohorts: int) -> Iterator[Line]:
+    """Two groups of one skewed distribution: where the t distribution is not to be trusted."""
+    rng = np.random.default_rng(13)
+    for n1, n0 in ((10, 75), (30, 270)):
+        case = np.arange(n1 + n0) < n1
+        scores = rng.exponential(size=(n1 + n0, cohorts))
+        label = f"exponential scores, {n1} v {n0}"
+        g = effect_size.hedges_g(scores, case)
+        yield _rejection(f"Hedges' g, interval excludes 0, {label}", g.p, APPROXIMATE)
+        fitted = linear.adjusted_difference(scores, case, rng.normal(size=(n1 + n0, 1)))
+        yield _rejection(f"adjusted difference (HC3), {label}", fitted.p, APPROXIMATE)
+        yield _rejection(f"Mann-Whitney, {label}", rank.mann_whitney_p(scores, case))
+
+
 def _confounded(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return HER2, ER and age with the association that breast tumours have."""
     while True:
@@ -483,6 +497,7 @@ def parts(
         "unequal_groups": lambda: unequal_groups(cohorts),
         "few_cases": lambda: few_cases(cohorts),
         "few_patients": lambda: few_patients(cohorts),
+        "skewed_scores": lambda: skewed_scores(OFTEN * cohorts),
     }
 
 
