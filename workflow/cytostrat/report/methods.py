@@ -147,9 +147,10 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     words = sections.adjustment_words(inputs.adjustment)
     text = (
         "Contrasts: HER2-positive and HER2-negative tumours were compared within each cohort by "
-        "Hedges' g with an interval from the noncentral t distribution and a Mann-Whitney "
-        f"p-value, and by linear regression adjusted for {words} with HC3 standard errors, the "
-        "coefficient divided by the pooled within-group standard deviation"
+        "Hedges' g with an interval that lets the groups vary unequally (Satterthwaite's degrees "
+        f"of freedom) and a Mann-Whitney p-value, and by linear regression adjusted for {words} "
+        "with HC3 standard errors and the degrees of freedom of the design, the coefficient "
+        "divided by the pooled within-group standard deviation"
     )
     text += f"; groups of fewer than {config['contrast']['min_group']} samples were not compared"
     text += "."
