@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from cytostrat.report import build_report, tables_html
+from cytostrat import tables
+from cytostrat.report import build_report
 from tests import report_example
 
 WIDTHS = (1280, 390)
@@ -83,10 +84,17 @@ def test_the_policy_forbids_what_a_script_might_try(example_file, opened):
     assert watch.answered == [example_file.as_uri()]
 
 
-def test_tables_sort_and_filter(inputs, example_file, opened):
+def as_file(frame, folder):
+    """Return a table as the text of its file."""
+    tables.write_frame(frame, folder / "table.tsv")
+    return (folder / "table.tsv").read_text(encoding="utf-8")
+
+
+def test_tables_sort_and_filter(inputs, example_file, opened, tmp_path):
     page, _ = opened(example_file)
     box = open_table(page, "effects")
-    frame = pd.read_csv(StringIO(tables_html.tsv(inputs.effects)), sep="\t", keep_default_na=False)
+    text = as_file(inputs.effects, tmp_path)
+    frame = pd.read_csv(StringIO(text), sep="\t", keep_default_na=False)
     numbers = pd.to_numeric(frame["estimate"])
 
     box.get_by_label("Filter estimate").fill(">0.2")
@@ -125,12 +133,12 @@ def test_tables_sort_and_filter(inputs, example_file, opened):
 
 
 @pytest.mark.parametrize("name", ["effects", "coverage", "flow"])
-def test_whole_table_download_is_the_table(inputs, example_file, opened, name):
+def test_whole_table_download_is_the_table(inputs, example_file, opened, name, tmp_path):
     page, _ = opened(example_file)
     box = open_table(page, name)
     file, body = downloaded(page, box.locator("button.all-rows").click)
     assert file == f"SIMULATED_{name}.tsv"
-    assert body.decode() == tables_html.tsv(getattr(inputs, name))
+    assert body.decode() == as_file(getattr(inputs, name), tmp_path)
 
 
 def test_a_spreadsheet_computes_nothing_from_a_download(opened, tmp_path):

@@ -40,7 +40,17 @@ def test_contract_of_outputs(demo):
 
 def test_every_exclusion_adds_up(demo):
     flow = tables.read_table(demo.directory / "results/tables/flow.tsv", tables.FLOW)
-    assert (flow["n_out"] <= flow["n_in"]).all()
+    files = (demo.directory / "results/cohorts").glob("*.h5ad")
+    assert set(flow["cohort"]) == {file.stem for file in files}
+    for cohort, own in flow.groupby("cohort"):
+        steps = own.groupby("step", sort=True)
+        left = None
+        for step, rows in steps:
+            lost = (rows["n_in"] - rows["n_out"]).sum()
+            n_in = rows["n_in"].max()
+            assert left in (None, n_in), (cohort, step)
+            left = n_in - lost
+        assert left == len(tables.read_cohort(demo.directory / f"results/cohorts/{cohort}.h5ad"))
 
 
 def test_provenance_names_what_is_there(demo):

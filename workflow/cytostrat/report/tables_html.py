@@ -109,12 +109,6 @@ def texts(column: pd.Series) -> np.ndarray:
     return cells.where(cells.notna(), "").map(str).to_numpy(object)
 
 
-def tsv(frame: pd.DataFrame) -> str:
-    """Return a table as the TSV text of its file."""
-    out = pd.DataFrame({name: texts(frame[name]) for name in frame.columns})
-    return out.to_csv(sep="\t", index=False, lineterminator="\n")
-
-
 def columnar(frame: pd.DataFrame) -> str:
     """Return a table as the JSON that the page's script reads.
 
