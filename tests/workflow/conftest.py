@@ -50,12 +50,13 @@ class Workflow:
 
 @pytest.fixture(scope="session")
 def checkout(repository, tmp_path_factory) -> Path:
-    """A copy of what a run needs, which a test may edit and restore."""
+    """A copy of what a run needs, which a test may edit and restore.
+
+    Compiled code comes along: numba takes it for a source of the same age and size.
+    """
     copy = tmp_path_factory.mktemp("checkout") / "cytostrat"
     for name in ("workflow", "config", "resources"):
-        shutil.copytree(
-            repository / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-        )
+        shutil.copytree(repository / name, copy / name, ignore=shutil.ignore_patterns("*.pyc"))
     shutil.copy2(repository / "Snakefile", copy / "Snakefile")
     return copy
 
