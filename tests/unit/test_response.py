@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from scipy import stats
 
-from cytostrat import response, tables
+from cytostrat import response, signature_scores, tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
 from cytostrat.stats.effect_size import small_sample_correction
@@ -105,7 +106,7 @@ def test_odds_ratios_equal_r(oracle):
             "response": patients["response"].map({1: "yes", 0: "no"}),
         }
     )
-    table = effects(clinical, patients[scores])
+    table = effects(clinical, patients[scores], adjustment=["er", "age"])
     for score, sd in patients[scores].std(ddof=1).items():
         for adjustment in ("none", "er+age"):
             got = row(table, signature=score, scale="log_or", adjustment=adjustment)
@@ -114,6 +115,151 @@ def test_odds_ratios_equal_r(oracle):
             assert got["se"] == pytest.approx(known["se"] * sd, rel=1e-6)
             assert got["n_case"] == case.sum()
     assert table["events"].isna().all()
+
+
+def arms_trial(patients):
+    """Return clinic and expression of the trial of three arms in which R fitted the panel."""
+    status = {1: "positive", 0: "negative"}
+    clinical = pd.DataFrame(
+        {
+            "age": patients["age"].astype(float),
+            "er": patients["er"].map(status),
+            "her2": patients["her2"].map(status),
+            "treatment": patients["arm"],
+            "response": patients["response"].map({1: "yes", 0: "no"}),
+        }
+    ).set_axis(patients["id"], axis=0)
+    return clinical, patients[[*response.PANEL_1998]].set_axis(patients["id"], axis=0)
+
+
+def test_panel_beside_case_mix_and_arm_equals_r(oracle):
+    clinical, genes = arms_trial(pd.read_csv(oracle / "arms.csv"))
+    table = effects(clinical, genes[["IL1B"]], expression=genes)
+    for known in pd.read_csv(oracle / "arms_glm.csv").itertuples():
+        name = CONTRAST if known.column == "contrast" else known.column
+        got = row(
+            table, signature=name, question="panel_1998", scale="log_or",
+            adjustment=known.adjustment,
+        )  # fmt: skip
+        assert got["estimate"] == pytest.approx(known.coef, rel=1e-7)
+        assert got["se"] == pytest.approx(known.se, rel=1e-6)
+        assert got["p"] == pytest.approx(known.p, rel=1e-5)
+    # inside an arm there is no arm to adjust for
+    inside = table[table["stratum"].eq("treatment: taxane") & table["scale"].eq("log_or")]
+    assert set(inside["adjustment"]) == {"none", "er+her2+age"}
+
+
+def case_mix_trial(seed=7, n=3000):
+    """Response and IFNG both depend on ER, and on nothing else."""
+    rng = np.random.default_rng(seed)
+    names = [f"P{i:04d}" for i in range(n)]
+    er = rng.random(n) < 0.6
+    clinical = pd.DataFrame(
+        {
+            "er": np.where(er, "positive", "negative"),
+            "her2": np.where(rng.random(n) < 0.25, "positive", "negative"),
+            "age": rng.normal(55, 10, n),
+            "treatment": np.where(rng.random(n) < 0.5, "A", "B"),
+            "response": np.where(rng.random(n) < np.where(er, 0.12, 0.5), "yes", "no"),
+        },
+        index=names,
+    )
+    genes = pd.DataFrame(rng.normal(size=(n, 6)), index=names, columns=response.PANEL_1998)
+    genes["IFNG"] -= 1.2 * er
+    return clinical, genes
+
+
+def test_case_mix_alone_makes_a_crude_difference_and_no_adjusted_one():
+    clinical, genes = case_mix_trial()
+    table = effects(clinical, genes[["IFNG"]], expression=genes)
+    of = {"signature": "IFNG", "question": "panel_1998"}
+    assert row(table, scale="hedges_g", **of)["low"] > 0.3
+    assert row(table, scale="log_or", **of)["low"] > 0.3
+    adjusted = row(table, scale="log_or", adjustment="er+her2+age+treatment", **of)
+    assert adjusted["low"] < 0 < adjusted["high"]
+    assert abs(adjusted["estimate"]) < 0.1
+    contrast = {**of, "signature": CONTRAST, "scale": "log_or"}
+    assert row(table, **contrast)["low"] > 0
+    beside = row(table, adjustment="er+her2+age+treatment", **contrast)
+    assert beside["low"] < 0 < beside["high"]
+
+
+def test_what_a_cohort_cannot_adjust_for_is_said():
+    clinical, genes = case_mix_trial(n=1200)
+    wide, of = genes[["IFNG"]], {"signature": "IFNG", "scale": "log_or"}
+    full = {**of, "adjustment": "er+her2+age+treatment"}
+    bare = row(effects(clinical.drop(columns=["age", "treatment"]), wide), **full)
+    assert np.isfinite(bare["estimate"])
+    for name in ("age", "treatment"):
+        assert f"{name} is not recorded and not adjusted for" in bare["note"]
+    less = row(effects(clinical, wide, adjustment=["er", "her2"]), **of, adjustment="er+her2")
+    assert bare["estimate"] == less["estimate"]
+    missing = row(effects(clinical.drop(columns="her2"), wide), **full)
+    assert np.isnan(missing["estimate"])
+    assert "covariate her2 is not in the cohort" in missing["note"]
+    # arms given by HER2, as in a trial of trastuzumab: the second of the two adds nothing
+    by_her2 = clinical.assign(treatment=clinical["her2"].map({"positive": "H", "negative": "C"}))
+    same = row(effects(by_her2, wide), **full)
+    assert "treatment=H follows from the other covariates and is left out" in same["note"]
+    without = row(
+        effects(clinical, wide, adjustment=["er", "her2", "age"]), **of, adjustment="er+her2+age"
+    )
+    assert same["estimate"] == pytest.approx(without["estimate"], rel=1e-9)
+    # an arm without a response has no finite odds; its patients change nothing beside the others
+    third = clinical.copy()
+    third.loc[third.index[:90], ["treatment", "response"]] = ["C", "no"]
+    torn = row(effects(third, wide), **full)
+    assert "90 patients of arms in which all or none responded say nothing" in torn["note"]
+    assert torn["n"] == 1110
+    few = row(effects(clinical[:120], wide[:120]), **full)
+    assert "10 per term are needed" in few["note"]
+    assert np.isnan(few["estimate"])
+
+
+def test_panel_genes_are_compared_with_genes_of_their_level():
+    clinical, genes = case_mix_trial(n=400)
+    rng = np.random.default_rng(5)
+    asked = []
+
+    def null_genes(rising, falling):
+        asked.append((rising, falling))
+        count = 150 if len(rising) + len(falling) == 1 else 400
+        shift = 1.5 * (clinical["er"] == "negative").to_numpy()[:, None, None]
+        sides = [rng.normal(size=(400, count, len(side))) * 3 + 7 for side in (rising, falling)]
+        return sides[0] + 3 * shift, sides[1]
+
+    table = effects(clinical, genes[["IL6"]], expression=genes, null_genes=null_genes)
+    panel = table[table["question"].eq("panel_1998") & table["estimate"].notna()]
+    assert sorted(asked) == sorted(
+        [*(((gene,), ()) for gene in response.PANEL_1998), (("IFNG",), response.PANEL_FALLING)]
+    )
+    assert panel.loc[panel["scale"].isin(["hedges_g", "log_or"]), "null_p"].notna().all()
+    of = {"question": "panel_1998", "scale": "log_or"}
+    # crude: random genes that ER moves do as well as IFNG does
+    assert row(table, signature="IFNG", **of)["p"] < 1e-3
+    assert row(table, signature="IFNG", **of)["null_p"] > 0.2
+    assert row(table, signature=CONTRAST, **of)["null_p"] > 0.05
+
+
+def test_random_genes_are_neighbours_in_expression_each_once():
+    rng = np.random.default_rng(9)
+    names = [f"G{i:04d}" for i in range(2000)]
+    level = np.sort(rng.gamma(2, 2, 2000))
+    data = AnnData(
+        (level + 0.1 * rng.normal(size=(30, 2000))).astype(np.float32),
+        var=pd.DataFrame(index=names),
+    )
+    drawn = signature_scores.null_expression(data, sets=1000, seed=2)
+    first, second = drawn(["G1000"], [])
+    assert first.shape == (30, 200, 1)
+    assert second.shape == (30, 200, 0)
+    assert len(np.unique(first[0])) == 200
+    means = first.mean(axis=(0, 2))
+    assert level[890] < means.min() < means.max() < level[1110]
+    first, second = drawn(["G1000"], ["G0300", "G1500", "ABSENT"])
+    assert (first.shape, second.shape) == ((30, 1000, 1), (30, 1000, 2))
+    assert abs(second[:, :, 0].mean() - level[300]) < 0.1
+    assert drawn(["ABSENT"], []) is None
 
 
 def test_paired_change_equals_r(oracle):
@@ -198,7 +344,7 @@ def test_small_numbers_say_what_they_cannot_show():
     crude = row(table, signature="s0", scale="hedges_g")
     assert "4 responders, at least 5 are needed" in crude["note"]
     assert np.isnan(crude["estimate"])
-    full = effects(*paired_trial()[:2])
+    full = effects(*paired_trial()[:2], adjustment=["er", "age"])
     odds = row(full, signature="s0", scale="log_or", adjustment="er+age")
     assert "12 in the smaller group for 3 terms, 10 per term are needed" in odds["note"]
     assert np.isfinite(row(full, signature="s0", scale="log_or")["estimate"])
@@ -282,7 +428,7 @@ def test_arms_are_strata_and_a_cohort_without_response_has_no_rows():
             for name in ("tamoxifen", "megestrol")]  # fmt: skip
     assert sum(arms) == 48
     odds = table[(table["scale"] == "log_or") & (table["stratum"] == "er_positive")]
-    assert set(odds["adjustment"]) == {"none", "age"}
+    assert set(odds["adjustment"]) == {"none", "her2+age+treatment"}
     bare = clinical.drop(columns=["response", "timepoint"])
     assert effects(bare, wide).empty
     unanswered = effects(clinical.drop(columns="response"), wide)

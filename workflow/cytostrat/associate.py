@@ -194,7 +194,7 @@ def association_effects(
     cohort
         Name of the cohort.
     sampling
-        ``design`` of the provenance; crude effects of a case-control design say so.
+        ``sampling`` of the provenance; crude effects that it shapes say so.
     null_scores
         (signature, method, genes that neither the signature nor its sets may hold) to samples x
         random sets in the row order of `clinical`; asked once for each of these.
@@ -226,7 +226,7 @@ def association_effects(
         signatures=signatures,
         scores=score_columns(scores, clinical.index, signatures),
         signature_notes=signature_notes(coverage),
-        crude_note=notes.CASE_CONTROL if (sampling or {}).get("design") == "case_control" else "",
+        crude_note=notes.sampling_note(sampling),
     )
     _score_again(shared, threads)
     rows = [row for relation in relations(signatures) for row in _correlate(shared, relation)]

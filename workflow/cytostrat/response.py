@@ -9,12 +9,13 @@ response        yes - no                         hedges_g  baseline score, respo
                                                            others; p by Mann-Whitney
 response        yes - no                         auc       the same as an area, DeLong interval
 response        per sd                           log_or    log odds ratio of response per SD of
-                                                           the baseline score, crude, adjusted
+                                                           the baseline score, crude and adjusted;
+                                                           the adjusted one is the one to judge by
 response_change during - before, after - before, paired_d  mean change within patients over its
                 after - during                             SD; p by exact sign flips
 response_change change (after - before), yes -   hedges_g  change in responders against change
                 no (and the others)                        in others; p by Mann-Whitney
-panel_1998      as above, without log_or         as above  IL1B, IL2, IL6, TNF, IFNG, IL2RA and
+panel_1998      as above                         as above  IL1B, IL2, IL6, TNF, IFNG, IL2RA and
                                                            z(IFNG) - mean z(IL1B, IL6, IL2RA)
 =============== ================================ ========= ====================================
 
@@ -27,11 +28,17 @@ Rules
   are an error. Missing response is never "no";
 * strata: all, HER2 and ER groups and, where there are several, each treatment arm. For changes
   also the responders and the others by themselves;
+* tumours that are ER-negative or HER2-positive respond more often and differ in immune signals, so
+  a crude difference may be case mix. The adjusted model holds ER, HER2, age and the arm; age and
+  arm are left out where the cohort doesn't record them, an arm that HER2 determines (or the other
+  way round) once, and patients of an arm in which all or none responded, who say nothing;
 * fewer than ten responses (or non-responses, whichever are rarer) per term of a logistic model:
   a row with a note and no number (Peduzzi 1996);
 * z of the panel: mean and SD over the cohort's samples before treatment. The published trial
   measured proteins in serum and culture, here it is mRNA in the sample: IL2RA stands in for
-  soluble IL-2 receptor only as a proxy, and every row of the panel says so.
+  soluble IL-2 receptor only as a proxy, and every row of the panel says so;
+* ``null_p`` of a signature compares with random sets of genes, that of a gene with the genes next
+  to it in mean expression, that of the contrast with contrasts of four such genes.
 
 References
 ----------
@@ -51,7 +58,7 @@ from scipy import stats
 from cytostrat import tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import Estimates, notes, power
-from cytostrat.stats.design import covariate_design
+from cytostrat.stats.design import Design, covariate_design
 from cytostrat.stats.effect_size import g_estimate, hedges_g
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.logistic import detectable_log_or, fit_logistic, logistic_score_z
@@ -79,6 +86,11 @@ TIMEPOINTS = ("before", "during", "after")
 CHANGES = (("during", "before"), ("after", "before"), ("after", "during"))
 FEWEST_PAIRS = 3
 RESPONSES_PER_TERM = 10
+CASE_MIX = ("er", "her2", "age", "treatment")
+MAY_BE_ABSENT = ("age", "treatment")
+
+NullGenes = Callable[[Sequence[str], Sequence[str]], "tuple[np.ndarray, np.ndarray] | None"]
+"""(rising, falling genes) to samples x sets x genes of random genes for either side."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +136,10 @@ def response_effects(
     expression: pd.DataFrame | None = None,
     definition: str = "",
     sampling: Mapping[str, object] | None = None,
-    adjustment: Sequence[str] = ("er", "age"),
+    adjustment: Sequence[str] = CASE_MIX,
     richer: Sequence[Sequence[str]] = (),
     null_scores: NullScores | None = None,
+    null_genes: NullGenes | None = None,
     min_group: int = 5,
     permutations: int = 9999,
     seed: int = 0,
@@ -152,11 +165,14 @@ def response_effects(
     definition
         What counts as response in this cohort, said on every row that compares responders.
     sampling
-        ``design`` of the provenance; crude effects of a case-control design say so.
+        ``sampling`` of the provenance; crude effects that it shapes say so.
     adjustment, richer
         Covariates of the primary and of further logistic models.
     null_scores
         (signature, method) to samples x random sets in the row order of `clinical`.
+    null_genes
+        Random genes for the panel, rows as in `clinical`; see
+        `cytostrat.signature_scores.null_expression`.
     min_group
         Fewest patients in the smaller group.
     permutations, seed
@@ -180,7 +196,7 @@ def response_effects(
         patients=patients,
         sample=sample,
         notes=signature_notes(coverage),
-        crude_note=(notes.CASE_CONTROL if (sampling or {}).get("design") == "case_control" else ""),
+        crude_note=notes.sampling_note(sampling),
         shared_note=notes.join(f"response: {definition}" if definition else "", clauses),
         min_group=max(min_group, 2),
         permutations=permutations,
@@ -197,7 +213,9 @@ def response_effects(
         values, why = panel_1998(expression.reindex(clinical.index), baseline=before)
         panel = _Columns(values, "panel_1998", "panel_1998", PANEL_NOTE)
         noted = replace(shared, notes={**shared.notes, **why})
-        rows += [part.rows for part in (*_baseline(noted, panel, ()), *_changes(noted, panel))]
+        parts = [*_baseline(noted, panel, adjustments), *_changes(noted, panel)]
+        null = None if null_genes is None else _panel_null(null_genes, before)
+        rows += _add_null_p(parts, values.columns, null)
     return tables.EFFECTS.concat(rows)
 
 
@@ -252,6 +270,27 @@ def panel_1998(
     values = pd.DataFrame(columns)
     values.columns = pd.MultiIndex.from_product([values.columns, ["gene z"]])
     return values, why
+
+
+def _panel_null(null_genes: NullGenes, baseline: np.ndarray) -> NullScores:
+    """Return what gives random genes, or random contrasts, for a column of the panel."""
+
+    def mean_z(values: np.ndarray) -> np.ndarray | float:
+        if values.shape[2] == 0:
+            return 0.0
+        base = values[baseline].astype(float)
+        spread = base.std(axis=0, ddof=1)
+        spread = np.where(spread > 1e-12 * np.abs(base).max(axis=0), spread, np.nan)
+        return ((values - base.mean(axis=0)) / spread).mean(axis=2)
+
+    def null(name: str, method: str) -> np.ndarray | None:
+        single = name in PANEL_1998
+        rising = (name,) if single else (PANEL_RISING,)
+        falling = () if single else tuple(gene for gene in PANEL_FALLING if gene in name)
+        drawn = null_genes(rising, falling)
+        return None if drawn is None else mean_z(drawn[0]) - mean_z(drawn[1])
+
+    return null
 
 
 def _contrast_name(falling: Sequence[str]) -> str:
@@ -564,6 +603,39 @@ def _two_groups(
         )
 
 
+def _case_mix(patients: pd.DataFrame, case: np.ndarray, covariates: Sequence[str]) -> Design:
+    """Return the design of a logistic model, less what the cohort can't tell apart."""
+    absent = [
+        name
+        for name in covariates
+        if name in MAY_BE_ABSENT and (name not in patients or patients[name].isna().all())
+    ]
+    names = [name for name in covariates if name not in absent]
+    clauses = [f"{name} is not recorded and not adjusted for" for name in absent]
+    whole = covariate_design(patients, names)
+    kept = whole.complete.copy()
+    if "treatment" in names:
+        arm = patients["treatment"].astype(str)[whole.complete]
+        share = pd.Series(case[whole.complete], index=arm.index).groupby(arm).transform("mean")
+        mixed = ((share > 0) & (share < 1)).to_numpy()
+        if not mixed.all() and mixed.any():
+            kept[np.flatnonzero(kept)[~mixed]] = False
+            lost = int((~mixed).sum())
+            clauses.append(f"{lost} patients of arms in which all or none responded say nothing")
+    design = covariate_design(patients[kept], names)
+    matrix = np.column_stack([np.ones(int(kept.sum())), design.matrix])
+    ranks = [np.linalg.matrix_rank(matrix[:, : end + 1]) for end in range(matrix.shape[1])]
+    own = np.diff(ranks) > 0
+    for term in np.array(design.terms, dtype=object)[~own]:
+        clauses.append(f"{term} follows from the other covariates and is left out")
+    return Design(
+        design.matrix[:, own],
+        kept,
+        tuple(term for term, stays in zip(design.terms, own, strict=True) if stays),
+        tuple(dict.fromkeys([*whole.notes, *design.notes, *clauses])),
+    )
+
+
 def _logistic(
     emit: _Emit,
     values: np.ndarray,
@@ -583,7 +655,7 @@ def _logistic(
     if small:
         return nothing(small, case)
     try:
-        design = covariate_design(emit.cohort.patients.iloc[rows], covariates)
+        design = _case_mix(emit.cohort.patients.iloc[rows], case, covariates)
     except EstimationError as error:
         return nothing(str(error), case)
     used, inside = case[design.complete], values[design.complete]

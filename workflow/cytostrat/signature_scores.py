@@ -205,6 +205,55 @@ def null_scores(
     return scored
 
 
+def null_expression(
+    cohort: AnnData, *, sets: int, seed: int
+) -> Callable[[Sequence[str], Sequence[str]], tuple[np.ndarray, np.ndarray] | None]:
+    """Return a function from (genes, further genes) to the expression of matched random genes.
+
+    What `null_scores` is to signatures this is to single genes and contrasts of a few.
+
+    Parameters
+    ----------
+    cohort, sets, seed
+        As in `null_scores`.
+
+    Returns
+    -------
+    Callable
+        It gives two arrays, samples x sets x genes of either side, or None where no gene is
+        measured. A single gene has each of its neighbours in mean expression once, so there
+        are fewer sets than asked for.
+    """
+
+    @cache
+    def means() -> np.ndarray:
+        return scoring.mean_expression(cohort.X)
+
+    def drawn(first: Sequence[str], second: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+        name = ",".join([*first, *second])
+        single = len(first) + len(second) == 1
+        random = scoring.matched_sets(
+            means(),
+            cohort.var_names,
+            {name: (first, second)},
+            seed=seed,
+            n=10 * sets if single else sets,  # so often that no neighbour stays out
+        ).get(name)
+        if random is None:
+            return None
+        sides = [random.up, random.down]
+        if single:
+            each = np.unique(np.hstack(sides))[:, None]
+            sides = [each[:, : min(side.shape[1], 1)] for side in sides]
+        taken = [cohort.X[:, side.ravel()] for side in sides]
+        return tuple(
+            np.asarray(values).reshape(cohort.n_obs, *side.shape)
+            for values, side in zip(taken, sides, strict=True)
+        )
+
+    return drawn
+
+
 def expression_of(cohort: AnnData, genes: Collection[str]) -> pd.DataFrame:
     """Return samples x genes on the log2 scale, those of the named genes that are measured."""
     measured = [gene for gene in cohort.var_names if gene in set(genes)]

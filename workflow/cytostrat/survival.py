@@ -185,7 +185,7 @@ def survival_effects(
     cohort
         Name of the cohort.
     sampling
-        ``design`` of the provenance; crude effects of a case-control design say so.
+        ``sampling`` of the provenance; crude effects that it shapes say so.
     endpoints
         Endpoints to use; by default all that the clinical frame has. One that it lacks gives
         rows with a note.
@@ -233,7 +233,7 @@ def survival_effects(
         values=_standardised(score_columns(scores, clinical.index, signatures).iloc[kept]),
         positions=kept,
         signature_notes=signature_notes(coverage),
-        crude_note=(notes.CASE_CONTROL if (sampling or {}).get("design") == "case_control" else ""),
+        crude_note=notes.sampling_note(sampling),
         patient_note=patient_note,
         null_scores=null_scores,
         events_per_term=events_per_term,

@@ -20,6 +20,7 @@ with logged(snakemake.log[0], what=f"response {snakemake.wildcards.cohort}"):
         null_scores=signature_scores.null_scores(
             cohort, primary(signatures), **snakemake.params.nulls, threads=snakemake.threads
         ),
+        null_genes=signature_scores.null_expression(cohort, **snakemake.params.nulls),
         **snakemake.params.choices,
     )
     tables.write_table(effects, snakemake.output[0], tables.EFFECTS)

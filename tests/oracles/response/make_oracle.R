@@ -53,4 +53,32 @@ power$delta <- sapply(power$n, function(n) {
   digits(power.t.test(n = n, power = 0.8, type = "paired", strict = TRUE, tol = 1e-12)$delta)
 })
 write.csv(power, "power.csv", row.names = FALSE, quote = FALSE)
+
+# a trial of three arms, one of them for HER2-positive patients only: glm beside the case mix
+set.seed(1998)
+n <- 360
+d <- data.frame(
+  id = sprintf("P%03d", seq_len(n)), age = round(rnorm(n, 55, 10)), er = rbinom(n, 1, 0.6),
+  her2 = rbinom(n, 1, 0.35)
+)
+d$arm <- ifelse(d$her2 == 1 & rbinom(n, 1, 0.5) == 1, "trastuzumab",
+                ifelse(rbinom(n, 1, 0.5) == 1, "taxane", "anthracycline"))
+for (gene in c("IL1B", "IL2", "IL6", "TNF", "IFNG", "IL2RA")) {
+  d[[gene]] <- round(rnorm(n, 5) + 0.6 * d$her2 - 0.5 * d$er, 3)
+}
+d$response <- rbinom(n, 1, plogis(-0.3 + 0.5 * scale(d$IL6) - d$er + 0.5 * (d$arm == "taxane")))
+write.csv(d, "arms.csv", row.names = FALSE, quote = FALSE)
+panel <- as.data.frame(scale(d[c("IL1B", "IL2", "IL6", "TNF", "IFNG", "IL2RA")]))
+panel$contrast <- panel$IFNG - (panel$IL1B + panel$IL6 + panel$IL2RA) / 3
+out <- do.call(rbind, lapply(names(panel), function(s) {
+  d$z <- as.numeric(scale(panel[[s]]))
+  do.call(rbind, lapply(c(none = "z", `er+her2+age+treatment` = "z + er + her2 + age + arm"),
+    function(f) {
+      fit <- glm(as.formula(paste("response ~", f)), binomial, d, control = tight)
+      k <- summary(fit)$coefficients["z", ]
+      data.frame(column = s, coef = digits(k[[1]]), se = digits(k[[2]]), p = digits(k[[4]]))
+    }))
+}))
+out$adjustment <- rep(c("none", "er+her2+age+treatment"), length(panel))
+write.csv(out, "arms_glm.csv", row.names = FALSE, quote = FALSE)
 writeLines(c(R.version.string, paste("metafor", packageVersion("metafor"))), "versions.txt")

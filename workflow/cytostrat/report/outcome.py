@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -276,7 +276,7 @@ def response(inputs: ReportInputs) -> dict[str, Any] | None:
     """Build the section on response to treatment; None where no cohort has one."""
     questions = ["response", "response_change", "panel_1998"]
     rows = select(inputs.effect_rows, question=questions)
-    rows = rows[rows["method"].isin([inputs.method, "expression", "gene", ""])]
+    rows = rows[rows["method"].isin([inputs.method, "expression", "gene z", ""])]
     if rows.empty:
         return None
     titles = {sig.name: sig.title for sig in inputs.signatures.values()}
@@ -321,6 +321,10 @@ def response(inputs: ReportInputs) -> dict[str, Any] | None:
                 "notes": sections.notes_of(*[row for _, row in own.iterrows()]),
             }
         )
+    odds = select(rows, stratum="all", scale="log_or", question=["response", "panel_1998"])
+    odds = odds[odds["signature"].isin(primary) | odds["question"].eq("panel_1998")]
+    for question in ("response", "panel_1998"):
+        blocks += _odds(inputs, select(odds, question=question), words[question], titles)
     definitions = [
         (name, (record.get("response") or {}).get("definition", ""))
         for name, record in inputs.provenance.items()
@@ -332,6 +336,50 @@ def response(inputs: ReportInputs) -> dict[str, Any] | None:
         "unestimated": int(rows["estimate"].isna().sum()),
         "simulated": inputs.any_simulated(sorted(set(rows["cohort"]))),
     }
+
+
+def _odds(
+    inputs: ReportInputs, rows: pd.DataFrame, title: str, titles: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return the block of odds ratios of one question: adjusted and, hollow, crude."""
+    rows = rows[rows["estimate"].notna()]
+    if rows.empty:
+        return []
+    adjusted = sorted(set(rows["adjustment"]) - {"none"})
+    given = wording.join_names([sections.adjustment_words(name) for name in adjusted])
+    drawn = [
+        {
+            **_line(
+                row,
+                f"{row['cohort']}: {titles.get(row['signature'], row['signature'])}",
+                "crude" if row["adjustment"] == "none" else "adjusted",
+                f"n = {wording.count(row['n'])}",
+            ),
+            "hollow": row["adjustment"] == "none",
+        }
+        for _, row in rows.sort_values(
+            ["cohort", "signature", "adjustment"], kind="stable"
+        ).iterrows()
+    ]
+    return [
+        {
+            "title": f"{title}: odds of response",
+            "forest": Sketch(
+                figures.forest,
+                drawn,
+                name=f"response/{rows['question'].iloc[0]}_odds",
+                title=f"{title}: odds of response",
+                caption="Odds ratio of response per standard deviation before treatment, 95 % "
+                "intervals: crude (hollow)"
+                + (f" and adjusted for {given}" if given else ", none could be adjusted")
+                + ". Response goes with ER and HER2, so the crude one may be case mix.",
+                xlabel="odds ratio of response per SD",
+                log=True,
+                simulated=inputs.any_simulated(sorted(set(rows["cohort"]))),
+            ),
+            "notes": sections.notes_of(*[row for _, row in rows.iterrows()]),
+        }
+    ]
 
 
 def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
