@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 from scipy import stats
 
-from cytostrat import response, signature_scores, tables
+from cytostrat import meta, response, signature_scores, tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
 from cytostrat.stats.effect_size import small_sample_correction
@@ -182,6 +182,23 @@ def test_case_mix_alone_makes_a_crude_difference_and_no_adjusted_one():
     assert row(table, **contrast)["low"] > 0
     beside = row(table, adjustment="er+her2+age+treatment", **contrast)
     assert beside["low"] < 0 < beside["high"]
+
+
+def test_adjusted_odds_of_three_cohorts_are_pooled():
+    parts = []
+    for seed in (1, 2, 3):
+        clinical, genes = case_mix_trial(seed=seed, n=800)
+        table = effects(clinical, genes[["IFNG"]], expression=genes)
+        parts.append(table.assign(cohort=f"c{seed}"))
+    adjustment = "er+her2+age+treatment"
+    pooled = meta.pool_effects(pd.concat(parts, ignore_index=True), adjustments=[adjustment])
+    of = (pooled["scale"] == "log_or") & (pooled["signature"] == "IFNG")
+    of &= (pooled["stratum"] == "all") & (pooled["model"] == "random")
+    found = pooled[of & (pooled["question"] == "panel_1998")]
+    assert len(found) == 1
+    assert found["k"].iloc[0] == 3
+    assert found["adjustment"].iloc[0] == adjustment
+    assert found["low"].iloc[0] < 0 < found["high"].iloc[0]
 
 
 def test_what_a_cohort_cannot_adjust_for_is_said():

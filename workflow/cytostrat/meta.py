@@ -35,7 +35,7 @@ from cytostrat.stats.controls import failed_cohorts
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.random_effects import Pool, fixed_effect, leave_one_out, random_effects
 
-POOLED_SCALES = ("hedges_g", "adjusted_g", "log_hr", "partial_rho")
+POOLED_SCALES = ("hedges_g", "adjusted_g", "log_hr", "log_or", "partial_rho")
 POOLED_ADJUSTMENTS = ("none", "er+age")
 NOT_POOLED_QUESTIONS = ("control",)
 TIME_SPLIT = re.compile(r", (?:first|after) \S+ years$")
