@@ -16,7 +16,7 @@ from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
 from cytostrat.stats.linear import adjusted_difference, adjusted_estimate, group_r2
 from cytostrat.stats.permutation import empirical_p
 from cytostrat.stats.rank import SEPARATION_NOTE, auc
-from cytostrat.stats.score_columns import NullScores, blocks_of_equal_gaps
+from cytostrat.stats.score_columns import blocks_of_equal_gaps
 from cytostrat.tables import SAME_PATIENTS
 
 PRIMARY = "primary"
@@ -339,21 +339,31 @@ def _proxy_notes(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
     ]
 
 
-def with_null_p(results: Sequence[Estimated], null_scores: NullScores | None) -> list[pd.DataFrame]:
+def with_null_p(
+    results: Sequence[Estimated],
+    null_scores: Callable[..., np.ndarray | None] | None,
+    *,
+    removed: Mapping[tuple[str, str], frozenset[str]] | None = None,
+) -> list[pd.DataFrame]:
     """Return the frames with ``null_p`` filled where random sets exist.
 
-    The random sets of a signature and method are asked for once and serve all rows.
+    The random sets of a signature and method are asked for once and serve all rows; `removed`
+    names, by gene filter and signature, the genes that rows were scored without, which makes
+    them ask for sets without these genes.
     """
     if null_scores is None:
         return [result.frame for result in results]
     found = [result.frame["null_p"].to_numpy(dtype=float).copy() for result in results]
-    wanted: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    estimates = [result.frame["estimate"].to_numpy(dtype=float) for result in results]
+    wanted: dict[tuple[object, ...], list[tuple[int, int]]] = {}
     for number, result in enumerate(results):
         if result.estimator is None:
             continue
-        rows = zip(result.frame["signature"], result.frame["method"], strict=True)
-        for place, key in enumerate(rows):
-            if np.isfinite(result.frame["estimate"].iloc[place]):
+        labels = (result.frame[name] for name in ("signature", "method", "gene_filter"))
+        for place, (signature, method, name) in enumerate(zip(*labels, strict=True)):
+            if np.isfinite(estimates[number][place]):
+                gone = (removed or {}).get((name, signature))
+                key = (signature, method, gone) if gone else (signature, method)
                 wanted.setdefault(key, []).append((number, place))
     for key, places in wanted.items():
         null = null_scores(*key)
@@ -361,8 +371,8 @@ def with_null_p(results: Sequence[Estimated], null_scores: NullScores | None) ->
             continue
         for number, place in places:
             result = results[number]
-            observed = result.frame["estimate"].iloc[place]
-            found[number][place] = empirical_p(observed, result.estimator(null[result.used]))
+            random = result.estimator(null[result.used])
+            found[number][place] = empirical_p(estimates[number][place], random)
     return [
         result.frame.assign(null_p=null_p) for result, null_p in zip(results, found, strict=True)
     ]

@@ -31,7 +31,7 @@ from cytostrat.signatures import Signature, affected
 from cytostrat.stats import Estimates, notes
 from cytostrat.stats.effect_size import hedges_g, permuted_g
 from cytostrat.stats.permutation import empirical_p, permuted_labels
-from cytostrat.stats.score_columns import NullScores, score_columns
+from cytostrat.stats.score_columns import score_columns
 
 LISTED = 5
 
@@ -96,30 +96,20 @@ def sensitivity_effects(
         for found in compare(shared, _by_rule(rule.name, rule.case, rule.note, primary))
     ]
     called = expression_rule(clinical, erbb2)
-    frames = []
+    removed = {}
     for number, (name, genes) in enumerate(filter_genes.items()):
         filtered = _filtered(shared, signatures, name, genes, filter_scores.get(name))
-        comparisons = [*her2_comparisons(clinical, primary)]
+        for comparison in her2_comparisons(clinical, primary):
+            results.extend(compare(filtered, replace(comparison, gene_filter=name)))
         if number == 0:
-            comparisons.append(_by_rule(called.name, called.case, called.note, primary))
-        reduced = {s for s in signatures if affected(signatures[s], genes)}
-        own = []
-        for comparison in comparisons:
-            for found in compare(filtered, replace(comparison, gene_filter=name)):
-                touched = found.frame["signature"].isin(reduced)
-                results.append(replace(found, frame=found.frame[~touched]))
-                own.append(replace(found, frame=found.frame[touched]))
-        frames.extend(with_null_p(own, _without(null_scores, frozenset(genes))))
-    return tables.EFFECTS.concat([*with_null_p(results, null_scores), *frames])
-
-
-def _without(
-    null_scores: Callable[..., np.ndarray | None] | None, genes: frozenset[str]
-) -> NullScores | None:
-    """Return the random sets of signatures that have lost these genes."""
-    if null_scores is None:
-        return None
-    return lambda signature, method: null_scores(signature, method, genes)
+            by_expression = _by_rule(called.name, called.case, called.note, primary)
+            results.extend(compare(filtered, replace(by_expression, gene_filter=name)))
+        removed |= {
+            (name, signature): frozenset(genes)
+            for signature, found in signatures.items()
+            if affected(found, genes)
+        }
+    return tables.EFFECTS.concat(with_null_p(results, null_scores, removed=removed))
 
 
 def _by_rule(name: str, case: pd.Series, note: str, primary: Adjustment) -> Comparison:
