@@ -20,13 +20,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytostrat import tables
+from cytostrat import survival, tables
 from cytostrat.report import (
     build_report,
     explore,
     facts,
     figures,
     methods,
+    outcome,
     relations,
     sections,
     tables_html,
@@ -555,9 +556,40 @@ def test_numbers_at_risk_fall_and_start_with_the_group():
     assert first["at_risk"].sum() == len(inputs.clinical["alpha"])
 
 
+def test_what_follow_up_cannot_say_stands_in_figures_and_limits():
+    """Other deaths censored in a relapse endpoint, late entry, treatment after time 0."""
+    inputs, made = claims_report()
+    plain = Page(made.html).text
+    assert "overstate the risk" not in plain
+    assert "late entry" in plain
+    assert "immortal time" not in plain
+
+    effects, curves = inputs.effects.copy(), inputs.curves.copy()
+    alpha = effects["question"].eq("survival") & effects["cohort"].eq("alpha")
+    assert alpha.any()
+    effects["endpoint"] = effects["endpoint"].replace("OS", "PFI")
+    said = "cause-specific hazard: other deaths are censored"
+    effects.loc[alpha, "note"] = f"{said}; {survival.IMMORTAL_TIME}"
+    curves["endpoint"] = "PFI"
+    curves.loc[curves["cohort"].eq("alpha"), "note"] = survival.OVERSTATES
+    changed = replace(inputs, effects=effects, curves=curves)
+    built = outcome.survival(changed)
+    assert built["overstated"] == ["PFI in alpha"]
+    (entry,) = (one for one in built["endpoints"] if one["name"] == "PFI")
+    assert entry["forest"].keywords["sides"] == ("fewer", "more events")
+    assert "In alpha other deaths are censored" in entry["forest"].keywords["caption"]
+    drawings = [one for entry in built["curves"] for one in entry["drawings"]]
+    assert {one.keywords["cohort"]: one.keywords["competing"] for one in drawings} == {
+        name: name == "alpha" for name in inputs.clinical
+    }
+    assert "other deaths censored" in drawings[0]().svg
+    assert any("immortal time" in text for text in outcome.limits(changed))
+
+
 def test_a_run_without_survival_has_no_outcome_section():
     _, made = report("partly simulated")
     page = Page(made.html)
+    assert "late entry" not in page.text
     assert "outcome" not in page.ids
     assert "no cohort has an endpoint" in page.text
 

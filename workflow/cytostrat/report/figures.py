@@ -438,7 +438,7 @@ def kaplan_meier(
         axes.set_ylim(0, 1.02)
         axes.set_xlim(0, reach)
         axes.set_xlabel("years")
-        axes.set_ylabel("free of event")
+        axes.set_ylabel("free of event, other deaths censored" if competing else "free of event")
         axes.set_title(wording.visible(f"{cohort}, {endpoint}"), loc="left")
         axes.legend(loc="lower left")
         return finish(
@@ -446,10 +446,7 @@ def kaplan_meier(
             name=name,
             title=f"{endpoint} in {cohort} by thirds of {signature}, display only",
             caption="Kaplan-Meier curves by thirds of the score, for display only: the thirds were "
-            "fixed beforehand and nothing is tested on them; the numbers are the Cox models."
-            + (
-                " Other deaths are censored, so the curves overstate the risk." if competing else ""
-            ),
+            "fixed beforehand and nothing is tested on them; the numbers are the Cox models.",
             data=curves.drop(columns=["note"], errors="ignore"),
             simulated=simulated,
         )
