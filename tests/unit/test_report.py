@@ -586,6 +586,25 @@ def test_what_follow_up_cannot_say_stands_in_figures_and_limits():
     assert any("immortal time" in text for text in outcome.limits(changed))
 
 
+def test_adjusted_odds_of_the_panel_stand_beside_the_crude_ones():
+    inputs, _ = claims_report()
+    template = inputs.effects.iloc[[0]].assign(
+        question="panel_1998", endpoint="response", stratum="all", contrast="per sd",
+        scale="log_or", signature="IFNG", method="gene z", note="",
+    )  # fmt: skip
+    crude = template.assign(adjustment="none", estimate=0.7, low=0.4, high=1.0)
+    beside = template.assign(adjustment="er+her2+age+treatment", estimate=0.0, low=-0.3, high=0.3)
+    changed = replace(inputs, effects=pd.concat([inputs.effects, crude, beside]))
+    (block,) = outcome.response(changed)["blocks"]
+    drawn = block["forest"].args[0]
+    assert [(row["label"], row["hollow"], row["estimate"]) for row in drawn] == [
+        ("adjusted", False, 0.0), ("crude", True, 0.7),
+    ]  # fmt: skip
+    assert "adjusted for ER, HER2, age and treatment" in block["forest"].keywords["caption"]
+    text = Page(build_report(changed).html).text
+    assert "an interaction of score and arm in a randomised trial" in text
+
+
 def test_a_run_without_survival_has_no_outcome_section():
     _, made = report("partly simulated")
     page = Page(made.html)
