@@ -432,7 +432,9 @@ def replicating_genes(pools: int, sets: int) -> Iterator[Line]:
         joined.append(meta.joined_null_p(p, estimates, pooled=pooled))
         fisher.append(stats.combine_pvalues(p, method="fisher").pvalue)
     what = f"null_p of {k} cohorts in which genes do the same, {sets} random sets each"
-    yield _rejection(f"{what}, joined by twice the mean", np.array(joined), CONSERVATIVE)
+    yield _rejection(
+        f"{what}, joined: more than half must be small", np.array(joined), CONSERVATIVE
+    )
     yield _rejection(f"{what}, by Fisher's method (not used)", np.array(fisher), APPROXIMATE)
 
 

@@ -190,8 +190,8 @@ def test_null_p_is_joined_over_the_cohorts_that_entered():
     ]
     pooled = meta.pool_effects(_effects(*rows), rivals={"e": ["a"]})
     assert set(pooled["cohorts"]) == {"a, b, c"}
-    # 2 (0.01 + 0.03 + 0.02) / 3
-    assert pooled["null_p"].tolist() == pytest.approx([0.04, 0.04])
+    # two of three must be small: 3/2 of the second
+    assert pooled["null_p"].tolist() == pytest.approx([0.03, 0.03])
     alone = meta.pool_effects(_effects(rows[1])).loc[0]
     assert (alone["cohorts"], alone["null_p"]) == ("b", 0.03)
     rows[1]["null_p"] = np.nan
@@ -201,12 +201,14 @@ def test_null_p_is_joined_over_the_cohorts_that_entered():
 @pytest.mark.parametrize(
     ("p", "estimates", "pooled", "expected"),
     [
-        ([0.01, 0.02, 0.03], [1, 1, 1], 1, 0.04),
-        ([0.01, 0.02, 0.03], [-1, -1, -1], -1, 0.04),
-        # the second speaks for the other direction: 2 (0.01 + 1 + 0.03) / 3
-        ([0.01, 0.001, 0.03], [1, -1, 1], 1, 2 * 1.04 / 3),
-        ([0.01, 0.001, 0.03], [1, 0, 1], 1, 2 * 1.04 / 3),
-        ([0.6, 0.7], [1, 1], 1, 1.0),
+        ([0.01, 0.9, 0.03], [1, 1, 1], 1, 0.045),  # 3/2 of the second of three
+        ([0.01, 0.9, 0.03], [-1, -1, -1], -1, 0.045),
+        ([0.01, 0.04, 0.03, 0.9], [1, 1, 1, 1], 1, 4 / 3 * 0.04),  # the third of four
+        ([0.01, 0.001, 0.03, 0.02, 0.9], [1] * 5, 1, 5 / 3 * 0.02),
+        # the second speaks for the other direction
+        ([0.01, 0.001, 0.03], [1, -1, 1], 1, 0.045),
+        ([0.01, 0.001, 0.03], [1, 0, -1], 1, 1.0),
+        ([0.2, 0.7], [1, 1], 1, 0.7),
         ([0.2], [1], 1, 0.2),
         ([], [], 1, np.nan),
     ],

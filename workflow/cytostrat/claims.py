@@ -28,8 +28,8 @@ Rules
   p is the normal one of estimate, threshold and standard error, and q is Benjamini-Hochberg over
   the claim's signatures.
 * A pooled row takes the random-effects model over the cohorts that entered it, with the null p
-  that `cytostrat.meta.joined_null_p` joined over these: twice the arithmetic mean, in which a
-  cohort whose estimate lies on the other side than the pooled one counts with 1.
+  that `cytostrat.meta.joined_null_p` joined over these: it is small where that of more than half
+  of them is, a cohort whose estimate lies on the other side than the pooled one counting with 1.
 * A crude effect gives no verdict where the cohort was sampled case-control, or where it was
   sampled by a variable that its file names, as a trial that took one HER2 group was.
 * An effect inside the bound is ``no difference`` even where its 95 % interval leaves out zero; the
@@ -44,8 +44,7 @@ Rules
 
 References
 ----------
-Schuirmann 1987, doi:10.1007/BF01068419 (two one-sided tests); Vovk & Wang 2020,
-doi:10.1093/biomet/asaa027 (joining dependent p-values).
+Schuirmann 1987, doi:10.1007/BF01068419 (two one-sided tests).
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ proportional in a cohort, the pooled row says so.
 
 References
 ----------
-Vovk & Wang 2020, doi:10.1093/biomet/asaa027 (twice the arithmetic mean of p-values).
+Ruger 1978, Metrika 25:171-178 (an order statistic of dependent p-values); Vovk & Wang 2020,
+doi:10.1093/biomet/asaa027 (ways to join such p-values).
 """
 
 from __future__ import annotations
@@ -169,14 +170,21 @@ def _pooled(
 
 
 def joined_null_p(null_p: np.ndarray, estimates: np.ndarray, *, pooled: float) -> float:
-    """Join the random-set p's of one pool: twice their arithmetic mean, at most 1.
+    r"""Join the random-set p's of one pool: more than half of the cohorts must have a small one.
 
     The same genes are judged in every cohort, and what they do with HER2, ER or outcome comes
-    back from cohort to cohort, so the p's depend on each other. Twice the mean is a valid p
-    under any dependence (Vovk & Wang 2020, doi:10.1093/biomet/asaa027); methods for independent
-    p's, such as Fisher's, reject too often here. A cohort whose estimate doesn't lie on the side
-    of the pooled one counts with 1, because its p speaks for the other direction. That only
-    raises p's, so the result stays valid.
+    back from cohort to cohort, so the p's depend on each other; methods for independent p's,
+    such as Fisher's, reject too often here. With :math:`r = \lfloor k / 2 \rfloor + 1` of
+    :math:`k` cohorts,
+
+    .. math::
+
+       p = \min\left(1, \frac{k}{r}\, p_{(r)}\right)
+
+    is a valid p under any dependence (Ruger 1978, Metrika 25:171-178), and one cohort alone can
+    neither carry nor block a pool of three or more. A cohort whose estimate doesn't lie on the
+    side of the pooled one counts with 1, because its p speaks for the other direction. That
+    only raises p's, so the result stays valid.
 
     Parameters
     ----------
@@ -194,7 +202,9 @@ def joined_null_p(null_p: np.ndarray, estimates: np.ndarray, *, pooled: float) -
     if p.size == 1:
         return float(p[0])
     same_side = np.sign(estimates) * np.sign(pooled) > 0
-    return float(min(1.0, 2 * np.where(same_side, p, 1.0).mean()))
+    ordered = np.sort(np.where(same_side, p, 1.0))
+    needed = p.size // 2 + 1
+    return float(min(1.0, p.size / needed * ordered[needed - 1]))
 
 
 def _without_rivals(

@@ -14,9 +14,7 @@ with log, cells.open_cells(paths.cohort) as file:
         step="10 shared patients",
     )
     checks = [cells.read_check(*pair) for pair in zip(paths.cells, paths.limits, strict=True)]
-    found = cells.join_checks(
-        checks, among=own, cohort=cohort, doublets=params.rules["doublets"]
-    )
+    found = cells.join_checks(checks, among=own, cohort=cohort, doublets=params.rules["doublets"])
     kept = file.obs[found.keep]
     flow = [tables.read_table(paths.flow, tables.FLOW), shared, found.flow]
     cells.keep_cells(file, found.keep, snakemake.output.cohort, kept, warnings=warnings)

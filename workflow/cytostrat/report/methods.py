@@ -204,9 +204,10 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             f"interval lies inside {bounds}, which may be a small effect that is not zero; else "
             "inconclusive. Crude effects of cohorts sampled case-control, or by a variable such as "
             "HER2, give no verdict and enter no crude pool; a pooled verdict needs "
-            f"{rule['min_cohorts']} cohorts. Its random-set p is twice the mean of those of "
-            "the cohorts in the pool, a cohort on the other side counting with 1, which is valid "
-            "however they depend on each other (Vovk & Wang 2020, doi:10.1093/biomet/asaa027)."
+            f"{rule['min_cohorts']} cohorts. Its random-set p is k / r times the r-th smallest of "
+            "those of its k cohorts, r being the least that is more than half of k and a cohort on "
+            "the other side counting with 1; that is valid however they depend on each other "
+            "(Ruger 1978, Metrika 25:171-178)."
         )
     return out
 

@@ -40,7 +40,8 @@ COLUMN_HELP = {
     "p": "p-value, never adjusted",
     "family": "Declared family of tests; empty is exploratory",
     "q": "Benjamini-Hochberg within the family",
-    "null_p": "Share of matched random gene sets that do as well; pooled, twice the cohorts' mean",
+    "null_p": "Share of matched random gene sets that do as well; pooled, small where it is small "
+    "in more than half of the cohorts",
     "power_limit": "Smallest effect this cohort could see with 80 % power",
     "note": "Limits of the row",
     "model": "How cohorts were pooled",
