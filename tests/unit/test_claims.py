@@ -180,7 +180,16 @@ def test_no_difference_needs_the_90_percent_interval_inside_the_bound(half, word
 def test_a_decisive_effect_below_the_bound_says_so():
     found = verdicts([interval(-0.1, 0.05)]).loc[("one", "A")]
     assert found["verdict"] == "consistent"
-    assert "smaller than 0.2" in found["reason"]
+    assert "though the 90 % interval lies between -0.2 and 0.2" in found["reason"]
+
+
+def test_reasons_speak_of_ratios_where_the_reader_sees_ratios():
+    """The logarithm of 1.5 is 0.405; of 2, 0.693; bounds and limits are on that scale."""
+    claim = {"select": CLAIM["select"] | {"scale": "log_hr"}}
+    row = {"estimate": 0.405, "low": -0.1, "high": 0.91, "scale": "log_hr", "power_limit": 0.693}
+    reason = verdicts([row], claim=claim).loc[("one", "A"), "reason"]
+    assert "the 95 % interval holds 1" in reason
+    assert "hazard ratios from 2.00 up or 0.50 down would have been seen" in reason
 
 
 def test_a_scale_without_a_bound_cannot_show_no_difference():
@@ -252,10 +261,10 @@ def test_without_the_rule_of_agreement_each_stands_alone():
     ("row", "pool", "words", "reason"),
     [
         ({}, [{}], "consistent", "lies below 0"),
-        ({}, [{"k": 2}], "not testable", "k < 3: 2 cohorts"),
-        ({}, [{"k": 1, "model": "single"}], "not testable", "k < 3: 1 cohort could"),
-        ({}, [], "not testable", "k < 3: 0 cohorts"),
-        ({}, [{"model": "fixed"}], "not testable", "k < 3"),
+        ({}, [{"k": 2}], "not testable", "and 2 could be used"),
+        ({}, [{"k": 1, "model": "single"}], "not testable", "and 1 could be used"),
+        ({}, [], "not testable", "and 0 could be used"),
+        ({}, [{"model": "fixed"}], "not testable", "3 cohorts are needed"),
         ({}, [{"high": 0.1}], "inconclusive", "holds 0"),
         ({}, [{"null_p": None}], "inconclusive", "not compared with random sets"),
         ({"null_p": 0.9}, [{"null_p": 0.04}], "consistent", "lies below 0"),
@@ -263,7 +272,7 @@ def test_without_the_rule_of_agreement_each_stands_alone():
             {},
             [{"k": 2, "note": "left out: one, sampled by her2 (trial)"}],
             "not testable",
-            "k < 3: 2 cohorts could be pooled; left out: one, sampled by her2 (trial)",
+            "a pool and 2 could be used; left out: one, sampled by her2 (trial)",
         ),
     ],
 )

@@ -78,6 +78,7 @@ WORDS = {
     "surrogate": ("consistent", "inconsistent"),
     "extrapolation": ("consistent", "inconsistent"),
 }
+RATIOS = {"log_hr": "hazard ratio", "log_or": "odds ratio"}  # kept as logarithms
 VERDICT_VALUES = (
     *WORDS["direct"],
     *WORDS["surrogate"],
@@ -289,7 +290,7 @@ def _of_pool(
         if claim["threshold"] != 0:
             found[signature] = _Estimate(missing="this question is answered cohort by cohort")
         elif row is None or not np.isfinite(row["estimate"]):
-            few = f"k < {least}: {most} cohort{'' if most == 1 else 's'} could be pooled"
+            few = f"{least} cohorts are needed for a pool and {most} could be used"
             sampled = [
                 clause
                 for note in rows["note"]
@@ -346,10 +347,11 @@ def _verdict(rule: Mapping[str, Any], claim: Mapping[str, Any], one: _Estimate) 
     """Return the verdict on one estimate, and why."""
     threshold = claim["threshold"]
     side = int(one.low > threshold) - int(one.high < threshold)
-    direction = "above" if side > 0 else "below"
+    middle = _value(one.scale, threshold)
+    clear = f"the 95 % interval lies {'above' if side > 0 else 'below'} {middle}"
     lacking = []
     if side == 0:
-        lacking.append(f"the 95 % interval holds {threshold:g}")
+        lacking.append(f"the 95 % interval holds {middle}")
     if np.isnan(one.q):
         lacking.append("it is in no declared family")
     elif one.q >= rule["alpha"]:
@@ -364,10 +366,10 @@ def _verdict(rule: Mapping[str, Any], claim: Mapping[str, Any], one: _Estimate) 
         expected = {"positive": 1, "negative": -1, "either": side}[claim["expected"]]
         word = WORDS[claim["relation"]][0 if side == expected else 1]
         small = bound is not None and _equivalent(one, bound)
-        text = f"the 95 % interval lies {direction} {threshold:g} and every further condition holds"
-        return word, text + (f", though the effect is smaller than {bound:g}" if small else "")
+        though = f", though the 90 % interval {_inside(one.scale, bound)}" if small else ""
+        return word, f"{clear} and every further condition holds{though}"
     if bound is not None and _equivalent(one, bound):
-        inside = f"the 90 % interval lies within -{bound:g} and {bound:g}"
+        inside = f"the 90 % interval {_inside(one.scale, bound)}"
         if side == 0:
             return NO_DIFFERENCE, inside
         tested = [
@@ -375,11 +377,24 @@ def _verdict(rule: Mapping[str, Any], claim: Mapping[str, Any], one: _Estimate) 
             for name, value in (("q", one.q), ("random-set p", one.null_p))
             if np.isfinite(value)
         ]
-        return NO_DIFFERENCE, ", ".join(
-            [f"small, though not zero: the 95 % interval lies {direction} {threshold:g}", inside,
-             *tested]
-        )  # fmt: skip
+        return NO_DIFFERENCE, ", ".join([f"small, though not zero: {clear}", inside, *tested])
     return INCONCLUSIVE, ", ".join(lacking)
+
+
+def _value(scale: str, value: float) -> str:
+    """Return a value in the unit in which readers see the scale."""
+    return f"{np.exp(value) if scale in RATIOS else value:.3g}"
+
+
+def _inside(scale: str, bound: float) -> str:
+    what = f"{RATIOS[scale]}s of " if scale in RATIOS else ""
+    return f"lies between {what}{_value(scale, -bound)} and {_value(scale, bound)}"
+
+
+def _from(scale: str, limit: float) -> str:
+    if scale not in RATIOS:
+        return f"effects from {limit:.2g} on"
+    return f"{RATIOS[scale]}s from {np.exp(limit):.2f} up or {np.exp(-limit):.2f} down"
 
 
 def _equivalent(one: _Estimate, bound: float) -> bool:
@@ -396,7 +411,7 @@ def _reachable(rule: Mapping[str, Any], one: _Estimate) -> tuple[bool, str]:
     seen = large is not None and limit <= large
     centred = bound is not None and tost_from_interval(-half, half, df=one.df, bound=bound)
     flat = bool(centred and centred.equivalent)
-    parts = [f"effects from {limit:.2g} on would have been seen"]
+    parts = [f"{_from(one.scale, limit)} would have been seen"]
     if bound is None:
         parts.append(f"'no difference' can't be said, the rule has no bound for {one.scale}")
     else:

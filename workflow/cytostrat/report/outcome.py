@@ -132,6 +132,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
         )
     return {
         "name": endpoint,
+        "words": wording.ENDPOINTS[endpoint],
         "lines": lines,
         "forest": forest,
         "simulated": inputs.any_simulated(cohorts),
@@ -198,9 +199,11 @@ def cell_words(inputs: ReportInputs, genes: Sequence[str]) -> list[str]:
     out = []
     for (cohort, gene), own in rows.groupby(["cohort", "signature"], sort=True):
         top = own.sort_values(["estimate", "stratum"], ascending=[False, True]).iloc[0]
+        patients = inputs.clinical[cohort]["patient"].nunique()
+        who = wording.plural(patients, "patient") + ("" if patients > 1 else ", a description")
         out.append(
             f"{gene}: {wording.percent(top['estimate'])} of its transcripts in {top['stratum']} "
-            f"cells ({cohort})"
+            f"cells ({cohort}, {who})"
         )
     return out
 

@@ -13,6 +13,7 @@ import pandas as pd
 from cytostrat.report import facts, figures, palette, relations, wording
 from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs, select
+from cytostrat.stats import notes
 from cytostrat.stats.controls import GOOD_FROM, PASS_ABOVE
 
 AMPLICON_FREE = "without amplicon core"
@@ -296,6 +297,10 @@ def limits(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[s
             "Anything about blood. That claim was made on blood leukocytes of women with "
             "metastatic HER2-negative disease; a contrast between primary tumours is a surrogate."
         )
+    out.append(
+        "Which single tumour carries a signal, or what share of tumours do. A score has no zero "
+        "and no threshold from outside the cohort, so groups of tumours are compared."
+    )
     out.append(
         "What HER2 does by itself. HER2-positive tumours are more often ER-negative, so the crude "
         f"contrast mixes the two; read the one adjusted for {adjustment_words(inputs.adjustment)}."
@@ -605,6 +610,7 @@ def flow_steps(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
     Steps stand in the order of their numbers, or of falling n where a step has none. Reasons that
     cost nothing are gathered, but for those that say what was kept.
     """
+    record = inputs.provenance[cohort]
     rows = select(inputs.flow, cohort=cohort)
     rows = rows[rows["n_in"].notna() & rows["n_out"].notna()]
     numbered = rows["step"].str.match(r"\d").all()
@@ -631,6 +637,7 @@ def flow_steps(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
         ],
         "start": steps[0]["n_in"] if steps else None,
         "end": steps[-1]["n_out"] if steps else None,
+        "unit": "cells" if record.get("kind") == "single_cell" else "tumours",
         "simulated": cohort in inputs.simulated,
     }
 
@@ -756,12 +763,16 @@ def _therapy_line(inputs: ReportInputs, name: str) -> dict[str, Any]:
 
 
 def cell_means(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
-    """List the mean score of the four ER x HER2 groups, averaged over cohorts by size."""
+    """List the mean score of the four ER x HER2 groups, averaged over cohorts by size.
+
+    A cohort that measures too few genes of the set is left out.
+    """
     rows = facts.main_rows(
         inputs.effect_rows, question="er_her2_cells", signature=name, method=inputs.method,
         scale="mean_z",
     )  # fmt: skip
-    rows = rows[rows["estimate"].notna() & rows["n"].notna()]
+    unusable = notes.carries(rows["note"], notes.UNUSABLE)
+    rows = rows[rows["estimate"].notna() & rows["n"].notna() & ~unusable]
     out = []
     for stratum, label in palette.ER_HER2_LABELS.items():
         here = rows[rows["stratum"].eq(stratum)]
@@ -775,14 +786,19 @@ def cell_means(inputs: ReportInputs, name: str) -> list[dict[str, Any]]:
 
 def il1_agreement(inputs: ReportInputs) -> str:
     """Say whether the primary IL1 surrogates agree in sign, which an IL1 statement needs."""
-    signs = {}
-    for signature in inputs.primary():
-        if signature.axis == "IL1":
-            row = her2_contrast(inputs, signature.name).shown
-            if row is not None and wording.finite(row["estimate"]):
-                signs[signature.title] = float(row["estimate"]) > 0
-    if len(signs) < 2:
+    rows = [
+        her2_contrast(inputs, signature.name).shown
+        for signature in inputs.primary()
+        if signature.axis == "IL1"
+    ]
+    rows = [row for row in rows if row is not None and wording.finite(row["estimate"])]
+    if len(rows) < 2:
         return "Fewer than two IL1 surrogates could be estimated, so no IL1 statement is made."
-    if len(set(signs.values())) > 1:
+    if len({float(row["estimate"]) > 0 for row in rows}) > 1:
         return "The IL1 surrogates disagree in sign, so no IL1 statement is made."
+    if any(float(row["low"]) <= 0 <= float(row["high"]) for row in rows):
+        return (
+            "The IL1 surrogates agree in sign, but an interval holds zero: their sign supports no "
+            "statement."
+        )
     return "The IL1 surrogates agree in sign."

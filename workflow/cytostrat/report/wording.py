@@ -94,6 +94,22 @@ SCALES = {
         meaning="Harrell's concordance with the score minus that of the covariates alone.",
         reach=0.1,
     ),
+    "share": Scale("share", meaning="Share of a gene's transcripts that lie in one cell type."),
+    "fraction": Scale("fraction", meaning="Share of the cells of a type with a transcript."),
+    "fraction difference": Scale(
+        "difference of fractions", meaning="One cell type minus the other cells of the patient."
+    ),
+    "umi_per_10k": Scale(
+        "transcripts per 10,000", meaning="Transcripts of the gene per 10,000 of the cell type."
+    ),
+    "umi_per_10k difference": Scale(
+        "difference in transcripts per 10,000",
+        meaning="One cell type minus the other cells of the patient.",
+    ),
+    "score": Scale("score", meaning="Mean score of the cells of a type."),
+    "score difference": Scale(
+        "difference of scores", meaning="One cell type minus the other cells of the patient."
+    ),
 }
 QUESTIONS = {
     "her2": "HER2-positive against HER2-negative",
@@ -106,6 +122,7 @@ QUESTIONS = {
     "concordance": "gain in concordance over clinical covariates",
     "association": "partial correlation with another variable",
     "stage_trend": "trend over stage",
+    "enrichment": "where the genes of a set stand in the ranked contrast (GSEA), exploratory",
     "infiltration": "share of the score explained by infiltration",
     "nested": "what a score adds to a comparator",
     "response": "baseline score and response",
@@ -114,6 +131,14 @@ QUESTIONS = {
     "cell_source": "which cells carry the signal",
     "cell_her2": "HER2 contrast within a cell type",
     "cell_coupling": "coupling between cell types of a patient",
+}
+ENDPOINTS = {
+    "OS": "overall survival",
+    "DSS": "disease-specific survival",
+    "DFI": "disease-free interval",
+    "RFS": "relapse-free survival",
+    "DRFS": "distant relapse-free survival",
+    "PFI": "progression-free interval",
 }
 STRATA = {
     "all": "all",
