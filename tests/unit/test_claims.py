@@ -261,10 +261,10 @@ def test_without_the_rule_of_agreement_each_stands_alone():
     ("row", "pool", "words", "reason"),
     [
         ({}, [{}], "consistent", "lies below 0"),
-        ({}, [{"k": 2}], "not testable", "and 2 could be used"),
-        ({}, [{"k": 1, "model": "single"}], "not testable", "and 1 could be used"),
-        ({}, [], "not testable", "and 0 could be used"),
-        ({}, [{"model": "fixed"}], "not testable", "3 cohorts are needed"),
+        ({}, [{"k": 2}], "not testable", "needed, 2 here"),
+        ({}, [{"k": 1, "model": "single"}], "not testable", "needed, 1 here"),
+        ({}, [], "not testable", "needed, 0 here"),
+        ({}, [{"model": "fixed"}], "not testable", "3 usable cohorts needed"),
         ({}, [{"high": 0.1}], "inconclusive", "holds 0"),
         ({}, [{"null_p": None}], "inconclusive", "not compared with random sets"),
         ({"null_p": 0.9}, [{"null_p": 0.04}], "consistent", "lies below 0"),
@@ -272,7 +272,7 @@ def test_without_the_rule_of_agreement_each_stands_alone():
             {},
             [{"k": 2, "note": "left out: one, sampled by her2 (trial)"}],
             "not testable",
-            "a pool and 2 could be used; left out: one, sampled by her2 (trial)",
+            "3 usable cohorts needed, 2 here; left out: one, sampled by her2 (trial)",
         ),
     ],
 )

@@ -395,7 +395,8 @@ def test_one_pooled_signature_is_named_in_the_singular():
     inputs, _ = report("three cohorts")
     primary = {"IFN_I": inputs.signatures["IFN_I"]}
     short = sections.headlines(replace(inputs, signatures=primary))["short"]
-    assert "the one primary signature pooled over 3 cohorts or more does not differ." in short
+    assert f"{primary['IFN_I'].title}, the one primary signature pooled over 3 cohorts" in short
+    assert "cohorts or more, does not differ." in short
 
 
 def test_two_cohorts_are_counted_and_name_no_direction():
@@ -525,7 +526,7 @@ def test_two_cohorts_give_no_pooled_line():
     table = table[table["cohort"].ne("pooled") | table["estimate"].isna()]
     line = verdicts.context(replace(inputs, verdicts=table))["all"][0]
     assert not line["pooled"]
-    assert line["summary"][0]["what"] == "4 estimates in 2 cohorts, shown one by one"
+    assert line["summary"][0]["what"] == "over 4 estimates in 2 cohorts, one by one"
 
 
 def test_interval_is_drawn_to_scale():

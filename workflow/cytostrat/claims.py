@@ -290,7 +290,7 @@ def _of_pool(
         if claim["threshold"] != 0:
             found[signature] = _Estimate(missing="this question is answered cohort by cohort")
         elif row is None or not np.isfinite(row["estimate"]):
-            few = f"{least} cohorts are needed for a pool and {most} could be used"
+            few = f"{least} usable cohorts needed, {most} here"
             sampled = [
                 clause
                 for note in rows["note"]

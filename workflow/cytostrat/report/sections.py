@@ -228,19 +228,19 @@ def _short(inputs: ReportInputs, lines: Sequence[Mapping[str, Any]]) -> str:
         return ""
     rule, parts = inputs.rule, []
     if pooled:
-        apart = [
-            f"{line['signature'].title}, {line['contrast'].verb}"
-            for line in pooled
-            if line["contrast"].differs
-        ]
-        names = f" ({'; '.join(apart)})" if apart else ""
+        apart = [line for line in pooled if line["contrast"].differs]
+        named = [f"{line['signature'].title}, {line['contrast'].verb}" for line in apart]
         over = f"pooled over {rule['min_cohorts']} cohorts or more"
-        parts.append(
-            f"the one primary signature {over} {'differs' if apart else 'does not differ'}{names}"
-            if len(pooled) == 1
-            else f"{len(apart) or 'none'} of {len(pooled)} primary signatures {over} "
-            f"{'differ' if len(apart) > 1 else 'differs'}{names}"
-        )
+        if len(pooled) == 1:
+            only = pooled[0]
+            how = f"differs ({only['contrast'].verb})" if apart else "does not differ"
+            parts.append(f"{only['signature'].title}, the one primary signature {over}, {how}")
+        else:
+            parts.append(
+                f"{len(apart) or 'none'} of {len(pooled)} primary signatures {over} "
+                f"{'differ' if len(apart) > 1 else 'differs'}"
+                + (f" ({'; '.join(named)})" if named else "")
+            )
     if single:
         some = [
             f"{line['signature'].title} in {line['contrast'].differ} of "
@@ -256,7 +256,7 @@ def _short(inputs: ReportInputs, lines: Sequence[Mapping[str, Any]]) -> str:
             else f"none of {of} differs in any of them"
         )
     return (
-        f"By HER2, given {adjustment_words(inputs.adjustment)}, {'; '.join(parts)}. To differ "
+        f"By HER2, given {adjustment_words(inputs.adjustment)}: {'; '.join(parts)}. To differ "
         f"takes q < {rule['alpha']:g} in its family, p < {rule['null_alpha']:g} against random "
         "sets and a 95 % interval without zero."
     )
