@@ -257,7 +257,8 @@ def _summary(drawn: Sequence[Mapping[str, Any]], *, pooled: bool) -> list[dict[s
         {
             "number": f"{wording.scale_of(scale).label} {wording.number(min(values))} to "
             f"{wording.number(max(values))}",
-            "what": f"over {len(drawn)} estimates in {wording.plural(cohorts, 'cohort')}, one by one",
+            "what": f"over {len(drawn)} estimates in {wording.plural(cohorts, 'cohort')}, "
+            "one by one",
         }
     ]
 
