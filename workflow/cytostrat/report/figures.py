@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 from scipy import special
@@ -23,6 +24,7 @@ from cytostrat.report.drawing import Drawing, finish, style
 
 RASTER_FROM = 60
 MOST_NUMBERS = 24
+LABEL_SIZE = 8.5
 
 
 def spread(values: np.ndarray, *, width: float) -> np.ndarray:
@@ -226,27 +228,35 @@ def forest(
     # One interval far wider than the rest would flatten all others: it is cut and gets an arrow.
     wide = np.nanquantile(np.abs(known - null), 0.9) * 2 if np.isfinite(known).any() else 1.0
     limit = max(min(limit, wide), 0.15) * 1.08
+    words = [
+        wording.visible(label) + (f"  ({row['n']})" if row is not None and row["n"] else "")
+        for _, row, label in lines
+    ]
     with style():
         height = 0.235 * (y + 1) + (0.95 if sides else 0.75)
-        figure = Figure(figsize=(6.4, height))
+        longest = max(
+            (_inches(text) for text, line in zip(words, lines, strict=True) if line[1] is not None),
+            default=0.0,
+        )
+        labels = max(longest + 0.3, 2.4)  # the rest of the width does not depend on the labels
+        width = labels + 4.0
+        figure = Figure(figsize=(width, height))
         bottom, top = (0.72 if sides else 0.55) / height, 1 - 0.2 / height
-        axes = figure.add_axes((0.38, bottom, 0.36, top - bottom))
+        axes = figure.add_axes((labels / width, bottom, 2.3 / width, top - bottom))
         axes.set_ylim(y + 0.8, 0 if lines and lines[0][1] is None else 0.3)
         axes.set_xlim(null - limit, null + limit)
         axes.axvline(null, color=palette.MUTED, lw=0.9, zorder=1)
         # Text is placed by the figure from side to side and by the data from top to bottom.
         beside = blended_transform_factory(figure.transFigure, axes.transData)
-        for at, row, label in lines:
-            words = wording.visible(label)
+        for (at, row, _), text in zip(lines, words, strict=True):
             if row is None:
                 ground = {"facecolor": palette.PAPER, "edgecolor": "none", "pad": 1}
                 axes.text(
-                    0.01, at, words, transform=beside, weight="bold", va="center", bbox=ground
-                )
+                    0.06 / width, at, text, transform=beside, weight="bold", va="center",
+                    bbox=ground,
+                )  # fmt: skip
                 continue
-            if row["n"]:
-                words += f"  ({row['n']})"
-            axes.text(0.025, at, words, transform=beside, va="center", fontsize=8.5)
+            axes.text(0.16 / width, at, text, transform=beside, va="center", fontsize=LABEL_SIZE)
             estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
             if np.isfinite(estimate):
                 _interval(axes, at, estimate, low, high, row, null - limit, null + limit)
@@ -258,8 +268,9 @@ def forest(
             shown = {"estimate": estimate, "low": low, "high": high,
                      "scale": "log_hr" if log else "mean_z"}  # fmt: skip
             axes.text(
-                0.77, at, wording.estimate(shown, label=False), transform=beside, va="center",
-                fontsize=8.5, color=palette.INK if np.isfinite(estimate) else palette.MUTED,
+                (labels + 2.5) / width, at, wording.estimate(shown, label=False),
+                transform=beside, va="center", fontsize=LABEL_SIZE,
+                color=palette.INK if np.isfinite(estimate) else palette.MUTED,
             )  # fmt: skip
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -284,6 +295,11 @@ def forest(
             data=data.drop(columns=["colour", "hollow"]),
             simulated=simulated,
         )
+
+
+def _inches(text: str) -> float:
+    """Return the width of a label."""
+    return float(TextPath((0, 0), text, size=LABEL_SIZE).get_extents().width) / 72 if text else 0.0
 
 
 def _ratio_ticks(limit: float) -> tuple[np.ndarray, list[str]]:

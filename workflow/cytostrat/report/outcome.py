@@ -208,6 +208,11 @@ def cell_words(inputs: ReportInputs, genes: Sequence[str]) -> list[str]:
     return out
 
 
+def _contrast_words(contrast: str) -> str:
+    """Write ``change (after - before), yes - no`` as in a sentence."""
+    return contrast.replace("yes - no", "responders minus others").replace(" - ", " minus ")
+
+
 def _size(row: pd.Series | None) -> str:
     if row is None:
         return ""
@@ -300,7 +305,7 @@ def response(inputs: ReportInputs) -> dict[str, Any] | None:
         drawn = [
             _line(
                 row,
-                f"{row['cohort']}: {row['contrast']}",
+                f"{row['cohort']}: {_contrast_words(row['contrast'])}",
                 titles.get(row["signature"], row["signature"]),
                 f"n = {wording.count(row['n'])}",
             )
