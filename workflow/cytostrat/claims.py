@@ -1,4 +1,4 @@
-"""Judge the documents' claims, cohort by cohort and pooled, by one rule fixed in advance.
+"""Judge the documents' claims, cohort by cohort and pooled, by one rule for all.
 
 Output: Verdicts (`cytostrat.tables.VERDICTS`), one row per claim, cohort and signature, and one
 per claim and signature with cohort `POOLED`. A claim that no data of this kind can test has one

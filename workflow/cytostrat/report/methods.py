@@ -197,7 +197,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             _bound(scale, float(value)) for scale, value in rule["equivalence"].items()
         )
         out.append(
-            "Verdicts: one rule fixed in advance. A claim is supported (for a surrogate "
+            "Verdicts: one rule for all claims. A claim is supported (for a surrogate "
             "measurement: consistent) or contradicted (inconsistent) where the 95 % interval lies "
             f"on one side of no difference, q < {rule['alpha']:g} in its family and the "
             f"random-set p < {rule['null_alpha']:g}; no difference where the 90 % "
