@@ -295,6 +295,24 @@ def test_pseudobulk_scores_are_scores_rows_by_patient_and_type(planted):
     assert not len(cells.score_pseudobulk(bulk, {}, cohort="x", methods=["singscore"]))
 
 
+def test_a_set_that_may_move_either_way_is_scored_so_in_pseudobulk():
+    # lowest and highest genes lie equally far from the middle rank: opposite scores of a set
+    # that goes up, one and the same score of a set that may go either way
+    genes = [f"G{i}" for i in range(21)]
+    bulk = cells.Pseudobulk(
+        pd.DataFrame({"patient": ["p"], "cell_type": ["myeloid"], "n_cells": [50]}),
+        np.arange(1.0, 22.0)[None, :],
+        genes,
+    )
+    sides = {"low": tuple(genes[:3]), "high": tuple(genes[-3:])}
+    for direction, sign in (("up", -1), ("unknown", 1)):
+        sets = {n: Signature(n, n, up=side, direction=direction) for n, side in sides.items()}
+        found = cells.score_pseudobulk(bulk, sets, cohort="c", methods=["singscore"])
+        score = found.set_index("signature")["score"]
+        assert score["low"] != 0
+        assert score["high"] == pytest.approx(sign * score["low"], rel=1e-12)
+
+
 def test_the_planted_source_comes_back_over_patients(planted, oracle):
     table = cells.source_effects(planted.sources(), cohort="planted")
     level = rows_of(table, signature="IL1B", endpoint="mean", contrast="").set_index("stratum")

@@ -45,9 +45,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cytostrat import scoring, tables
+from cytostrat import tables
 from cytostrat.errors import EstimationError
-from cytostrat.signatures import Signature
+from cytostrat.signature_scores import wide_scores
+from cytostrat.signatures import Signature, without
 from cytostrat.stats import notes, power
 from cytostrat.stats.design import covariate_design
 from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE, bounded_p
@@ -323,26 +324,19 @@ def _score_again(cohort: _Cohort, threads: int) -> None:
     for name in _primary_il1(cohort):
         common = _common_with_tnf(cohort, name)
         wanted |= {(name, common)} | ({(TNF, common)} if common else set())
-    sets = {}
+    left = {}
     for name, shared in sorted(wanted, key=lambda pair: (pair[0], sorted(pair[1]))):
-        left = [
-            [gene for gene in side if gene in cohort.column and gene not in shared]
-            for side in (cohort.signatures[name].up, cohort.signatures[name].down)
-        ]
-        if shared and any(left):
-            sets[(name, shared)] = left
+        rest = cohort.measured.intersection(cohort.signatures[name].genes) - shared
+        if shared and rest:
+            left[(name, shared)] = without(cohort.signatures[name], shared)
         for method in cohort.methods if shared else ():
             cohort.rescored[(name, shared, method)] = np.full(len(cohort.clinical), np.nan)
-    keys = {str(number): key for number, key in enumerate(sets)}
-    for method in cohort.methods if keys else ():
-        scored = scoring.score(
-            cohort.matrix,
-            list(cohort.column),
-            {number: sets[key] for number, key in keys.items()},
-            method=method,
-            threads=threads,
+    numbered = {str(number): signature for number, signature in enumerate(left.values())}
+    for method in cohort.methods if left else ():
+        scored = wide_scores(
+            cohort.matrix, list(cohort.column), numbered, method=method, threads=threads
         )
-        for number, (name, shared) in keys.items():
+        for number, (name, shared) in zip(numbered, left, strict=True):
             cohort.rescored[(name, shared, method)] = scored[number].to_numpy()
 
 

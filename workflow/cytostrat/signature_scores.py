@@ -1,6 +1,7 @@
 """Scores of signatures in the shape of the Scores table, and the ones that tests need beside.
 
-`long_scores` is what the score stage writes. Stages that ask how much a result owes to chance
+`long_scores` is what the score stage writes, `wide_scores` the same for one method as samples x
+signatures. Stages that ask how much a result owes to chance
 or to the ERBB2 amplicon score again, with the same kernel: `null_scores` gives the scores of
 random sets matched to a signature, `filtered_scores` those of signatures without some genes.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,13 +22,51 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def _options(method: str, signatures: Mapping[str, Signature]) -> dict[str, Any]:
-    """Return what singscore must know: signatures whose genes may move either way."""
-    if method != "singscore":
-        return {}
-    return {
-        "unknown": [n for n, signature in signatures.items() if signature.direction == "unknown"]
-    }
+def wide_scores(
+    matrix: np.ndarray | scoring.Ranked,
+    genes: Sequence[str],
+    signatures: Mapping[str, Signature],
+    *,
+    method: str,
+    threads: int = 1,
+    samples: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return the scores of signatures by one method, samples x signatures.
+
+    Beyond the genes it hands on what a method must know of a signature: singscore, whether its
+    genes may move either way.
+
+    Parameters
+    ----------
+    matrix
+        Samples x genes on the log2 scale; NaN where a gene was not measured in a sample.
+    genes, samples
+        Names of columns and rows; rows are numbered where they have none.
+    signatures
+        Name to signature. Genes that are not among the columns do not count; a signature of
+        which none is gets no column.
+    method
+        One of `cytostrat.scoring.METHODS`.
+    threads
+        Number of threads, given by the caller.
+
+    Raises
+    ------
+    ScoringError
+        The matrix holds infinite values, or the method is unknown.
+    """
+    present = set(genes)
+    scored = {n: s for n, s in signatures.items() if not present.isdisjoint(s.genes)}
+    unknown = [name for name, signature in scored.items() if signature.direction == "unknown"]
+    return scoring.score(
+        matrix,
+        genes,
+        _sets(scored),
+        method=method,
+        threads=threads,
+        samples=samples,
+        **({"unknown": unknown} if method == "singscore" else {}),
+    )
 
 
 def _sets(
@@ -50,13 +89,11 @@ def long_scores(
 
     Parameters
     ----------
-    matrix
-        Samples x genes on the log2 scale; NaN where a gene was not measured in a sample.
-    samples, genes
-        Names of rows and columns.
-    signatures
-        Name to signature. Genes that are not among the columns do not count; a signature of
-        which none is gets no row, nor does a sample in which none of its genes was measured.
+    matrix, genes, signatures
+        As in `wide_scores`; a signature has no row for a sample in which none of its genes was
+        measured.
+    samples
+        Names of the samples.
     cohort
         Name of the cohort.
     methods
@@ -69,18 +106,10 @@ def long_scores(
     ScoringError
         The matrix holds infinite values, or a method is unknown.
     """
-    present = set(genes)
-    scored = {n: s for n, s in signatures.items() if not present.isdisjoint(s.genes)}
     blocks = []
     for method in methods:
-        wide = scoring.score(
-            matrix,
-            genes,
-            _sets(scored),
-            method=method,
-            threads=threads,
-            samples=samples,
-            **_options(method, scored),
+        wide = wide_scores(
+            matrix, genes, signatures, method=method, threads=threads, samples=samples
         )
         columns = {"score": wide, "percentile": scoring.percentile(wide)}
         long = pd.DataFrame({name: part.stack(future_stack=True) for name, part in columns.items()})

@@ -19,6 +19,7 @@ from scipy import sparse
 from cytostrat import scoring
 from cytostrat.cells.storage import CHUNK, blocks
 from cytostrat.errors import ScoringError
+from cytostrat.signature_scores import wide_scores
 from cytostrat.signatures import Signature
 from cytostrat.tables import SCORES, write_bytes
 
@@ -159,18 +160,12 @@ def score_pseudobulk(
         Conforms to `cytostrat.tables.SCORES`; ``sample`` is the patient, ``percentile`` the
         mid-rank among the cohort's patients within the cell type.
     """
-    known = set(bulk.genes)
-    sets = {
-        name: (signature.up, signature.down)
-        for name, signature in signatures.items()
-        if known.intersection(signature.genes)
-    }
-    if not len(bulk.groups) or not sets:
+    if not len(bulk.groups):
         return SCORES.empty()
     values = log2_cpm(bulk)
     frames = []
     for method in methods:
-        scored = scoring.score(values, bulk.genes, sets, method=method, threads=threads)
+        scored = wide_scores(values, bulk.genes, signatures, method=method, threads=threads)
         for cell_type, rows in bulk.groups.groupby("cell_type").indices.items():
             own = scored.iloc[rows]
             long = own.melt(var_name="signature", value_name="score")
