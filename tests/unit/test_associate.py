@@ -349,7 +349,7 @@ def test_a_set_of_shared_genes_only_has_no_score(overlapping):
 def test_random_sets_are_asked_for_without_the_genes_of_the_endpoint_once_each(samples):
     asked = []
 
-    def null_scores(name, method, forbidden):
+    def null_scores(name, method, forbidden=frozenset()):
         asked.append((name, method, forbidden))
         return np.random.default_rng(1).normal(size=(80, 19))
 

@@ -49,16 +49,17 @@ from cytostrat import tables
 from cytostrat.errors import EstimationError
 from cytostrat.signature_scores import wide_scores
 from cytostrat.signatures import Signature, without
-from cytostrat.stats import notes, power
+from cytostrat.stats import Estimates, notes, power
 from cytostrat.stats.design import covariate_design
-from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE, bounded_p
-from cytostrat.stats.linear import nested_test, partial_correlation
-from cytostrat.stats.permutation import empirical_p
+from cytostrat.stats.effect_table import Estimated, NullScores, effect_frame, with_null_p
+from cytostrat.stats.estimates import bounded_p
+from cytostrat.stats.linear import PERFECT_NOTE, nested_test, partial_correlation
 from cytostrat.stats.score_columns import score_columns, signature_notes
 
 ALL_GENES = "all genes"
 WITHOUT_SHARED = "without shared genes"
 EXPRESSION = "expression"
+NUMBERS = ("estimate", "se", "low", "high", "p")
 MIN_SAMPLES = 20
 RESIDUAL_FREEDOM = 10
 
@@ -100,15 +101,6 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class _Pending:
-    """A row whose null p is still to come, and how the same statistic is had from random sets."""
-
-    row: dict[str, object]
-    forbidden: frozenset[str]
-    of_sets: Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
 class _Cohort:
     """What every row of one cohort shares; all arrays have the rows of `clinical`."""
 
@@ -121,7 +113,6 @@ class _Cohort:
     scores: pd.DataFrame
     signature_notes: Mapping[str, str]
     crude_note: str
-    pending: list[_Pending] = field(default_factory=list)
     rescored: dict[tuple[str, frozenset[str], str], np.ndarray] = field(default_factory=dict)
 
     @property
@@ -173,7 +164,7 @@ def association_effects(
     *,
     cohort: str,
     sampling: Mapping[str, object] | None = None,
-    null_scores: Callable[..., np.ndarray | None] | None = None,
+    null_scores: NullScores | None = None,
     threads: int = 1,
 ) -> pd.DataFrame:
     """Return the Effects rows of associations, trends, infiltration and nested models.
@@ -230,24 +221,12 @@ def association_effects(
         crude_note=notes.sampling_note(sampling),
     )
     _score_again(shared, threads)
-    rows = [row for relation in relations(signatures) for row in _correlate(shared, relation)]
-    rows.extend(_infiltration(shared))
-    rows.extend(_nested(shared))
-    if null_scores is not None:
-        _add_null_p(shared, null_scores)
-    return tables.EFFECTS.concat(pd.DataFrame([row]) for row in rows)
-
-
-def _add_null_p(cohort: _Cohort, null_scores: Callable[..., np.ndarray | None]) -> None:
-    """Fill in the empirical p's, one draw of random sets at a time."""
-    waiting: dict[tuple[str, str, frozenset[str]], list[_Pending]] = {}
-    for one in cohort.pending:
-        key = (str(one.row["signature"]), str(one.row["method"]), one.forbidden)
-        waiting.setdefault(key, []).append(one)
-    for key, rows in waiting.items():
-        null = null_scores(*key)
-        for one in rows if null is not None else ():
-            one.row["null_p"] = float(empirical_p(one.row["estimate"], one.of_sets(null)))
+    results = [
+        found for relation in relations(signatures) for found in _correlate(shared, relation)
+    ]
+    results.extend(_infiltration(shared))
+    results.extend(_nested(shared))
+    return tables.EFFECTS.concat(with_null_p(results, null_scores))
 
 
 def _of_axes(signatures: Mapping[str, Signature], axes: Iterable[str]) -> tuple[str, ...]:
@@ -340,7 +319,7 @@ def _score_again(cohort: _Cohort, threads: int) -> None:
             cohort.rescored[(name, shared, method)] = scored[number].to_numpy()
 
 
-def _correlate(cohort: _Cohort, relation: Relation) -> Iterator[dict[str, object]]:
+def _correlate(cohort: _Cohort, relation: Relation) -> Iterator[Estimated]:
     for method in cohort.methods:
         for covariates in relation.adjustments:
             frame = _covariates(cohort, covariates, method)
@@ -434,7 +413,7 @@ def _correlation_row(
     x: np.ndarray,
     note: str,
     gone: frozenset[str],
-) -> dict[str, object]:
+) -> Estimated:
     y, why = _endpoint(cohort, relation, method)
     clinical_side = relation.question == "stage_trend" or method == EXPRESSION
     labels = {
@@ -455,62 +434,65 @@ def _correlation_row(
 
 def _estimate(
     cohort: _Cohort,
-    labels: dict[str, object],
+    labels: Mapping[str, str],
     x: np.ndarray,
     y: np.ndarray,
     frame: pd.DataFrame,
     covariates: Sequence[str],
-    correlation: Callable[..., object],
+    correlation: Callable[..., Estimates],
     note: str,
     *,
     forbidden: frozenset[str] | None,
-) -> dict[str, object]:
+) -> Estimated:
     """Return one row: the correlation on the samples that have every variable.
 
     `forbidden` are the genes that random sets may not hold; None where no null is wanted.
     """
+
+    def nothing(n: int, *why: str | Sequence[str]) -> Estimated:
+        return Estimated(_row(cohort, labels, n=n, note=notes.join(*why, note)))
+
     known = np.isfinite(x) & np.isfinite(y)
     if not np.isfinite(x).any() and not note:
         note = "no sample has a score"
     if not known.any():
-        return _row(cohort, labels, n=0, note=f"not estimated: {note or 'no sample has both'}")
+        text = f"not estimated: {note or 'no sample has both'}"
+        return Estimated(_row(cohort, labels, n=0, note=text))
     if known.sum() < MIN_SAMPLES:
-        text = f"not estimated: {int(known.sum())} samples have both, {MIN_SAMPLES} are needed"
-        return _row(cohort, labels, n=int(known.sum()), note=notes.join(text, note))
+        have = int(known.sum())
+        return nothing(have, f"not estimated: {have} samples have both, {MIN_SAMPLES} are needed")
     matrix, clauses = None, ()
     if covariates:
         try:
             design = covariate_design(frame.loc[known], covariates)
         except EstimationError as error:
-            return _row(cohort, labels, n=0, note=notes.join(f"not estimated: {error}", note))
+            return nothing(0, f"not estimated: {error}")
         known = known.copy()
         known[np.flatnonzero(known)[~design.complete]] = False
         matrix, clauses = design.matrix if design.terms else None, design.notes
     n, terms = int(known.sum()), 0 if matrix is None else matrix.shape[1]
     if n < MIN_SAMPLES or n - terms - 2 < RESIDUAL_FREEDOM:
-        text = f"not estimated: {n} samples for {terms} covariates"
-        return _row(cohort, labels, n=n, note=notes.join(text, clauses, note))
+        return nothing(n, f"not estimated: {n} samples for {terms} covariates", clauses)
     try:
         found = correlation(x, known, matrix)
     except EstimationError as error:
-        return _row(cohort, labels, n=n, note=notes.join(f"not estimated: {error}", clauses, note))
-    estimate = float(found.estimate[0])
-    flat = "" if np.isfinite(estimate) else "a variable doesn't vary beyond the covariates"
+        return nothing(n, f"not estimated: {error}", clauses)
+    own = ""
+    if not np.isfinite(found.estimate[0]):
+        own = "a variable doesn't vary beyond the covariates"
+    elif not np.isfinite(found.se[0]):
+        own = PERFECT_NOTE
     row = _row(
-        cohort, labels, n=n, estimate=estimate, se=float(found.se[0]), low=float(found.low[0]),
-        high=float(found.high[0]), p=float(found.p[0]),
-        power_limit=power.detectable_correlation(n, n_covariates=terms),
-        note=notes.join(flat, clauses, note),
+        cohort, labels, n=n, power_limit=power.detectable_correlation(n, n_covariates=terms),
+        note=notes.join(own, clauses, note), **{name: getattr(found, name)[0] for name in NUMBERS},
     )  # fmt: skip
-    if forbidden is not None and labels["method"] != EXPRESSION and np.isfinite(estimate):
-        cohort.pending.append(
-            _Pending(
-                row,
-                cohort.measured & forbidden,
-                lambda sets: correlation(sets, known, matrix).estimate,
-            )
-        )
-    return row
+    if forbidden is None or labels["method"] == EXPRESSION:
+        return Estimated(row)
+    return Estimated(
+        row,
+        lambda sets: correlation(sets, known, matrix).estimate,
+        forbidden={labels["signature"]: cohort.measured & forbidden},
+    )
 
 
 def _explained_signatures(cohort: _Cohort) -> list[str]:
@@ -526,7 +508,7 @@ def _marker_sets(cohort: _Cohort) -> dict[str, list[str]]:
     return {"myeloid": myeloid, "lymphoid": lymphoid, "myeloid+lymphoid": [*myeloid, *lymphoid]}
 
 
-def _infiltration(cohort: _Cohort) -> Iterator[dict[str, object]]:
+def _infiltration(cohort: _Cohort) -> Iterator[Estimated]:
     """Yield how much of each primary and IL1 score cell-marker scores explain."""
     for method in cohort.methods:
         for endpoint, markers in _marker_sets(cohort).items():
@@ -538,17 +520,17 @@ def _infiltration(cohort: _Cohort) -> Iterator[dict[str, object]]:
                     "method": method, "adjustment": "none", "scale": "r2",
                     "contrast": "variance explained", "gene_filter": WITHOUT_SHARED,
                 }  # fmt: skip
-                yield _explained(cohort, labels, x, markers, method, note)
+                yield Estimated(_explained(cohort, labels, x, markers, method, note))
 
 
 def _explained(
     cohort: _Cohort,
-    labels: dict[str, object],
+    labels: Mapping[str, str],
     x: np.ndarray,
     markers: Sequence[str],
     method: str,
     note: str,
-) -> dict[str, object]:
+) -> pd.DataFrame:
     columns = [cohort.score(name, method) for name in markers]
     columns = [column for column in columns if _spread(column) > 0]
     if not columns:
@@ -598,7 +580,7 @@ def _common_with_tnf(cohort: _Cohort, name: str) -> frozenset[str]:
     return cohort.shared(name, frozenset(cohort.genes_of([TNF])))
 
 
-def _nested(cohort: _Cohort) -> Iterator[dict[str, object]]:
+def _nested(cohort: _Cohort) -> Iterator[Estimated]:
     """Yield what each primary IL1 score adds to the TNF score, the genes of both left out."""
     her2 = cohort.clinical.get("her2", pd.Series(None, index=cohort.clinical.index, dtype=object))
     outcomes = {
@@ -640,26 +622,17 @@ def _nested(cohort: _Cohort) -> Iterator[dict[str, object]]:
 
 
 def _row(
-    cohort: _Cohort, labels: dict[str, object], *, n: int, note: str, **numbers: float
-) -> dict[str, object]:
+    cohort: _Cohort, labels: Mapping[str, str], *, n: int, note: str, **numbers: float
+) -> pd.DataFrame:
+    """Return one Effects row; `labels` are its texts, `numbers` those of `effect_frame`."""
+    power_limit = numbers.pop("power_limit", np.nan)
+    found = {name: np.array([numbers.get(name, np.nan)]) for name in NUMBERS}
+    found["p"] = bounded_p(found["p"])
+    texts = dict(labels)
+    key = pd.MultiIndex.from_tuples([(texts.pop("signature"), texts.pop("method"))])
     crude = labels["adjustment"] == "none" and labels["question"] != "infiltration"
-    p = numbers.get("p", np.nan)
-    if np.isfinite(p):
-        numbers["p"] = float(bounded_p(p))
-    missing = {name: np.nan for name, kind in tables.EFFECTS.columns.items() if kind != "text"}
-    return {
-        **missing,
-        "cohort": cohort.name,
-        "stratum": "all",
-        "her2_rule": "primary",
-        "family": "",
-        **labels,
-        "n": n,
-        **numbers,
-        "note": notes.join(
-            note,
-            UNDERFLOW_NOTE if numbers.get("p") == SMALLEST_P else "",
-            cohort.crude_note if crude else "",
-            cohort.signature_notes.get(str(labels["signature"]), ""),
-        ),
-    }
+    return effect_frame(
+        key, Estimates(**found, n=n), cohort=cohort.name, **texts, power_limit=power_limit,
+        note=note, shared_note=cohort.crude_note if crude else "",
+        signature_notes=cohort.signature_notes,
+    )  # fmt: skip

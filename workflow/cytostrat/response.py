@@ -59,8 +59,8 @@ from cytostrat import tables
 from cytostrat.errors import EstimationError
 from cytostrat.stats import Estimates, notes, power
 from cytostrat.stats.design import Design, covariate_design
-from cytostrat.stats.effect_size import g_estimate, hedges_g
-from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
+from cytostrat.stats.effect_size import g_estimate, group_sds, hedges_g
+from cytostrat.stats.effect_table import Estimated, NullScores, effect_frame, with_null_p
 from cytostrat.stats.logistic import detectable_log_or, fit_logistic, logistic_score_z
 from cytostrat.stats.paired import (
     detectable_paired_d,
@@ -68,14 +68,8 @@ from cytostrat.stats.paired import (
     paired_d_values,
     smallest_sign_flip_p,
 )
-from cytostrat.stats.permutation import empirical_p
 from cytostrat.stats.rank import SEPARATION_NOTE, auc
-from cytostrat.stats.score_columns import (
-    NullScores,
-    blocks_of_equal_gaps,
-    score_columns,
-    signature_notes,
-)
+from cytostrat.stats.score_columns import blocks_of_equal_gaps, score_columns, signature_notes
 from cytostrat.stats.survival_models import explained_share
 
 PANEL_1998 = ("IL1B", "IL2", "IL6", "TNF", "IFNG", "IL2RA")
@@ -207,7 +201,7 @@ def response_effects(
     )
     adjustments = [(), tuple(adjustment), *(tuple(names) for names in richer)]
     parts = [*_baseline(shared, scored, adjustments), *_changes(shared, scored)]
-    rows = _add_null_p(parts, scored.values.columns, null_scores)
+    rows = with_null_p(parts, null_scores)
     if expression is not None:
         before = sample["before"][sample["before"] >= 0]
         values, why = panel_1998(expression.reindex(clinical.index), baseline=before)
@@ -215,7 +209,7 @@ def response_effects(
         noted = replace(shared, notes={**shared.notes, **why})
         parts = [*_baseline(noted, panel, adjustments), *_changes(noted, panel)]
         null = None if null_genes is None else _panel_null(null_genes, before)
-        rows += _add_null_p(parts, values.columns, null)
+        rows += with_null_p(parts, null)
     return tables.EFFECTS.concat(rows)
 
 
@@ -382,43 +376,9 @@ def _strata(cohort: _Cohort, *, by_response: bool) -> Iterator[tuple[str, str, n
         yield "non-responders", "response", cohort.responded == 0
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Rows of one estimator, and how the same statistic is had from random sets.
-
-    `of_sets` maps samples x sets, in the row order of the clinical frame, to a statistic per
-    set; None where no null is asked for.
-    """
-
-    rows: pd.DataFrame
-    statistic: np.ndarray | None = None
-    of_sets: Callable[[np.ndarray], np.ndarray] | None = None
-
-
-def _add_null_p(
-    parts: Sequence[_Part], keys: pd.MultiIndex, null_scores: NullScores | None
-) -> list[pd.DataFrame]:
-    """Return the rows with empirical p; random sets are asked for once per signature and method."""
-    with_p = [part.rows.copy() for part in parts]
-    if null_scores is None:
-        return with_p
-    for signature, method in keys:
-        sets = null_scores(signature, method)
-        if sets is None:
-            continue
-        for part, table in zip(parts, with_p, strict=True):
-            own = ((table["signature"] == signature) & (table["method"] == method)).to_numpy()
-            if part.of_sets is None or not own.any():
-                continue
-            observed = part.statistic[own][0]
-            if np.isfinite(observed):
-                table.loc[own, "null_p"] = float(empirical_p(observed, part.of_sets(sets)))
-    return with_p
-
-
 def _baseline(
     cohort: _Cohort, columns: _Columns, adjustments: Sequence[tuple[str, ...]]
-) -> Iterator[_Part]:
+) -> Iterator[Estimated]:
     """Yield responders against others before treatment."""
     if not np.isfinite(cohort.responded).any():
         return
@@ -447,7 +407,7 @@ def _baseline(
                     )
 
 
-def _changes(cohort: _Cohort, columns: _Columns) -> Iterator[_Part]:
+def _changes(cohort: _Cohort, columns: _Columns) -> Iterator[Estimated]:
     """Yield the change within patients, and that of responders against others."""
     values = columns.values.to_numpy()
     told = np.isfinite(cohort.responded)
@@ -506,56 +466,32 @@ class _Emit:
         note: str | Sequence[str] = "",
     ) -> pd.DataFrame:
         """Return one row per column of the estimates."""
-        own = [note] * len(self.keys) if isinstance(note, str) else note
-        signatures = self.keys.get_level_values(0)
-        crude = self.cohort.crude_note if adjustment == "none" else ""
-        return pd.DataFrame(
-            {
-                "cohort": self.cohort.name,
-                "question": self.question,
-                "endpoint": self.endpoint,
-                "stratum": self.stratum,
-                "signature": signatures,
-                "method": self.keys.get_level_values(1),
-                "contrast": contrast,
-                "her2_rule": "primary",
-                "gene_filter": "all genes",
-                "adjustment": adjustment,
-                "n": estimates.n,
-                "n_case": estimates.n_case,
-                "events": pd.NA,
-                "estimate": estimates.estimate,
-                "scale": scale,
-                "se": estimates.se,
-                "low": estimates.low,
-                "high": estimates.high,
-                "p": estimates.p,
-                "family": "",
-                "q": np.nan,
-                "null_p": np.nan,
-                "power_limit": np.where(np.isnan(estimates.estimate), np.nan, power_limit),
-                "note": [
-                    notes.join(
-                        text,
-                        UNDERFLOW_NOTE if value == SMALLEST_P else "",
-                        self.columns.note,
-                        self.cohort.shared_note,
-                        crude,
-                        self.cohort.notes.get(signature, ""),
-                    )
-                    for text, value, signature in zip(own, estimates.p, signatures, strict=True)
-                ],
-            }
-        )
+        cohort = self.cohort
+        return effect_frame(
+            self.keys, estimates, cohort=cohort.name, question=self.question,
+            endpoint=self.endpoint, stratum=self.stratum, contrast=contrast,
+            adjustment=adjustment, scale=scale, power_limit=power_limit, note=note,
+            signature_notes=cohort.notes,
+            shared_note=notes.join(
+                self.columns.note, cohort.shared_note,
+                cohort.crude_note if adjustment == "none" else "",
+            ),
+        )  # fmt: skip
 
     def nothing(
-        self, why: str, n: int, n_case: int = 0, *, scale: str, contrast: str, **further: str
-    ) -> _Part:
+        self,
+        why: str,
+        n: int,
+        n_case: int | None = None,
+        *,
+        scale: str,
+        contrast: str,
+        **further: str,
+    ) -> Estimated:
         """Return rows without a number."""
-        missing = np.full(len(self.keys), np.nan)
-        empty = Estimates(missing, missing, missing, missing, missing, n=n, n_case=n_case)
+        empty = Estimates.nothing(len(self.keys), n=n, n_case=n_case)
         note = f"not estimated: {why}"
-        return _Part(self(empty, scale=scale, contrast=contrast, note=note, **further))
+        return Estimated(self(empty, scale=scale, contrast=contrast, note=note, **further))
 
 
 def _groups_too_small(cohort: _Cohort, case: np.ndarray) -> str:
@@ -573,7 +509,7 @@ def _two_groups(
     pick: Callable[[np.ndarray], np.ndarray],
     *,
     with_auc: bool = True,
-) -> Iterator[_Part]:
+) -> Iterator[Estimated]:
     """Yield g, and the area, of responders against others."""
     n, n_case = len(case), int(case.sum())
     small = _groups_too_small(emit.cohort, case)
@@ -587,12 +523,12 @@ def _two_groups(
         replace(g, p=np.where(flat, np.nan, area.p)),
         scale="hedges_g",
         contrast=contrast,
-        power_limit=power.detectable_g(n_case, n - n_case),
+        power_limit=power.detectable_g(n_case, n - n_case, sds=group_sds(values, case)),
         note=np.where(flat, "not estimated: the values do not vary inside the groups", ""),
     )
-    yield _Part(rows, g.estimate, lambda sets: g_estimate(pick(sets), case))
+    yield Estimated(rows, lambda sets: g_estimate(pick(sets), case))
     if with_auc:
-        yield _Part(
+        yield Estimated(
             emit(
                 area,
                 scale="auc",
@@ -644,11 +580,11 @@ def _logistic(
     rows: np.ndarray,
     spread: np.ndarray,
     pick: Callable[[np.ndarray], np.ndarray],
-) -> _Part:
+) -> Estimated:
     """Return the log odds ratio per SD (`spread`) of the baseline score."""
     labels = {"scale": "log_or", "contrast": "per sd", "adjustment": "+".join(covariates) or "none"}
 
-    def nothing(why: str, used: np.ndarray) -> _Part:
+    def nothing(why: str, used: np.ndarray) -> Estimated:
         return emit.nothing(why, used.size, int(used.sum()), **labels)
 
     small = _groups_too_small(emit.cohort, case)
@@ -683,14 +619,15 @@ def _logistic(
         ],
         **labels,
     )  # fmt: skip
-    if (fits.failure != "").all():
-        return _Part(table)
 
     def statistic(sets: np.ndarray) -> np.ndarray:
         return logistic_score_z(used, sets, covariates=design.matrix)
 
-    observed = np.where(fits.failure == "", statistic(inside), np.nan)
-    return _Part(table, observed, lambda sets: statistic(pick(sets)[design.complete]))
+    return Estimated(
+        table,
+        lambda sets: statistic(pick(sets)[design.complete]),
+        observed=lambda: statistic(inside),
+    )
 
 
 def _within(
@@ -698,7 +635,7 @@ def _within(
     differences: np.ndarray,
     contrast: str,
     pick: Callable[[np.ndarray], np.ndarray],
-) -> _Part:
+) -> Estimated:
     """Return the mean change within patients over its SD."""
     n = len(differences)
     labels = {"scale": "paired_d", "contrast": contrast}
@@ -717,4 +654,4 @@ def _within(
         else:
             own.append("")
     table = emit(change, power_limit=detectable_paired_d(n), note=own, **labels)
-    return _Part(table, change.estimate, lambda sets: paired_d_values(pick(sets)))
+    return Estimated(table, lambda sets: paired_d_values(pick(sets)))

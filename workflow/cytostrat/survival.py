@@ -46,6 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -53,21 +54,14 @@ from scipy import stats
 
 from cytostrat import tables
 from cytostrat.errors import EstimationError
-from cytostrat.stats import notes, power
+from cytostrat.stats import Estimates, notes, power
 from cytostrat.stats.design import covariate_design
-from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
-from cytostrat.stats.permutation import empirical_p
-from cytostrat.stats.score_columns import (
-    NullScores,
-    blocks_of_equal_gaps,
-    score_columns,
-    signature_notes,
-)
+from cytostrat.stats.effect_table import Estimated, NullScores, effect_frame, with_null_p
+from cytostrat.stats.score_columns import blocks_of_equal_gaps, score_columns, signature_notes
 from cytostrat.stats.survival_concordance import concordance_gain
 from cytostrat.stats.survival_curves import kaplan_meier
 from cytostrat.stats.survival_models import (
     FollowUp,
-    NullModel,
     RiskSets,
     explained_share,
     fit_cox,
@@ -115,7 +109,6 @@ class _Cohort:
     signature_notes: Mapping[str, str]
     crude_note: str
     patient_note: str
-    null_scores: NullScores | None
     events_per_term: int
     hazards_alpha: float
     split_years: float
@@ -235,7 +228,6 @@ def survival_effects(
         signature_notes=signature_notes(coverage),
         crude_note=notes.sampling_note(sampling),
         patient_note=patient_note,
-        null_scores=null_scores,
         events_per_term=events_per_term,
         hazards_alpha=hazards_alpha,
         split_years=split_years,
@@ -251,7 +243,7 @@ def survival_effects(
         for model in _models(shared, endpoints, general, further, strata)
         for part in _estimate(shared, model)
     ]
-    rows = _add_null_p(shared, estimated)
+    rows = with_null_p(estimated, null_scores)
     for endpoint in _recorded(clinical, endpoints):
         follow = _follow(shared.clinical, endpoint)
         model = _Model("concordance", endpoint, "all", primary, follow, follow.usable)
@@ -367,18 +359,7 @@ def _has(clinical: pd.DataFrame, name: str) -> bool:
     return name in clinical and bool(clinical[name].notna().any())
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Rows of one fitted batch, and what a null needs to be tested in the same model."""
-
-    rows: pd.DataFrame
-    risk: RiskSets | None = None
-    patients: np.ndarray | None = None
-    covariates: np.ndarray | None = None
-    modifier: np.ndarray | None = None
-
-
-def _estimate(cohort: _Cohort, model: _Model) -> Iterator[_Fit]:
+def _estimate(cohort: _Cohort, model: _Model) -> Iterator[Estimated]:
     """Yield the fits of one model for all scores, with those that failing hazards call for."""
     for scored, columns in blocks_of_equal_gaps(cohort.values):
         yield from _estimate_block(cohort, model, scored, cohort.values.columns[columns])
@@ -386,7 +367,7 @@ def _estimate(cohort: _Cohort, model: _Model) -> Iterator[_Fit]:
 
 def _estimate_block(
     cohort: _Cohort, model: _Model, scored: np.ndarray, keys: pd.MultiIndex, *, split: bool = True
-) -> Iterator[_Fit]:
+) -> Iterator[Estimated]:
     rows = model.member & scored
     clinical = cohort.clinical.loc[rows]
     shared_note = notes.join(
@@ -396,8 +377,8 @@ def _estimate_block(
         model.stratum_note,
     )
 
-    def nothing(note: str, used: np.ndarray) -> _Fit:
-        return _Fit(_rows(cohort, model, keys, used, note=notes.join(note, shared_note)))
+    def nothing(note: str, used: np.ndarray) -> Estimated:
+        return Estimated(_rows(cohort, model, keys, used, note=notes.join(note, shared_note)))
 
     if not rows.any():
         why = "no patient of the stratum has follow-up"
@@ -455,17 +436,28 @@ def _estimate_block(
                        hazards, drift_notes, design.notes, shared_note)
         )  # fmt: skip
     coef, se = fits.coef[:, -1], fits.se[:, -1]
+    half = stats.norm.ppf(0.975) * se
     if model.interaction:
         limit = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * se
     else:
         share = explained_share(covariates, values)
         with np.errstate(divide="ignore"):
             limit = power.detectable_log_hr(risk.n_events) / np.sqrt(1 - share)
-    table = _rows(
-        cohort, model, keys, used, estimate=coef, se=se, p=fits.p[:, -1], power_limit=limit,
-        n_case=None if modifier is None else int(modifier.sum()), note=own,
+    estimates = Estimates(
+        coef, se, coef - half, coef + half, fits.p[:, -1], n=used.size,
+        n_case=None if modifier is None else int(modifier.sum()),
     )  # fmt: skip
-    yield _Fit(table, risk, used, covariates, modifier)
+    without_score = cache(lambda: null_model(risk, covariates))
+
+    def statistic(scores: np.ndarray) -> np.ndarray:
+        tested = score_test(risk, scores, modifier=modifier, rows=used, model=without_score())
+        return tested.z
+
+    yield Estimated(
+        _rows(cohort, model, keys, used, estimates, power_limit=limit, note=own),
+        lambda sets: statistic(sets[cohort.positions]),
+        observed=lambda: statistic(cohort.values[keys].to_numpy()),
+    )
     if split and not model.interaction:
         yield from _other_forms(cohort, model, scored, keys, failing, drifting)
 
@@ -493,7 +485,7 @@ def _other_forms(
     keys: pd.MultiIndex,
     failing: np.ndarray,
     drifting: Collection[str],
-) -> Iterator[_Fit]:
+) -> Iterator[Estimated]:
     """Yield the stratified and the time-split rows where proportional hazards fail."""
     text = tuple(
         name for name in model.covariates if any(term.startswith(f"{name}=") for term in drifting)
@@ -542,43 +534,6 @@ def _too_few(
     return ""
 
 
-def _add_null_p(cohort: _Cohort, fits: Sequence[_Fit]) -> list[pd.DataFrame]:
-    """Return the rows with the empirical p of every estimate on a signature that has a null.
-
-    Random sets are asked for once per signature and method and tested in all models, because
-    1,000 sets of a large cohort take more memory than all else.
-    """
-    if cohort.null_scores is None:
-        return [fit.rows for fit in fits]
-    found = [fit.rows["null_p"].to_numpy().copy() for fit in fits]
-    places = [_estimated(fit) for fit in fits]
-    models: dict[int, NullModel] = {}
-    for key in cohort.values.columns:
-        having = [number for number, place in enumerate(places) if key in place]
-        null = cohort.null_scores(*key) if having else None
-        if null is None:
-            continue
-        null = np.column_stack([cohort.values[key].to_numpy(), null[cohort.positions]])
-        for number in having:
-            fit = fits[number]
-            if number not in models:
-                models[number] = null_model(fit.risk, fit.covariates)
-            tested = score_test(
-                fit.risk, null, modifier=fit.modifier, rows=fit.patients, model=models[number]
-            ).z
-            found[number][places[number][key]] = empirical_p(tested[0], tested[1:])
-    return [fit.rows.assign(null_p=null_p) for fit, null_p in zip(fits, found, strict=True)]
-
-
-def _estimated(fit: _Fit) -> dict[tuple[str, str], int]:
-    """Return signature and method to the place of their row, of rows with an estimate."""
-    if fit.risk is None:
-        return {}
-    keys = zip(fit.rows["signature"], fit.rows["method"], strict=True)
-    known = fit.rows["estimate"].notna()
-    return {key: place for place, key in enumerate(keys) if known.iloc[place]}
-
-
 def _concordance(
     cohort: _Cohort, model: _Model, *, bootstrap: int, seed: int
 ) -> Iterator[pd.DataFrame]:
@@ -625,10 +580,9 @@ def _concordance(
             )
             for estimate, replicates in zip(gain.gain, gain.replicates, strict=True)
         ]
-        yield _rows(
-            cohort, model, keys, used, estimate=gain.gain, se=gain.se,
-            limits=(gain.low, gain.high), note=own, **labels,
-        )  # fmt: skip
+        untested = np.full(len(keys), np.nan)
+        estimates = Estimates(gain.gain, gain.se, gain.low, gain.high, untested, n=used.size)
+        yield _rows(cohort, model, keys, used, estimates, note=own, **labels)
 
 
 def _absent(
@@ -652,62 +606,31 @@ def _rows(
     model: _Model,
     keys: pd.MultiIndex,
     used: np.ndarray,
+    estimates: Estimates | None = None,
     *,
-    estimate: np.ndarray | float = np.nan,
-    se: np.ndarray | float = np.nan,
-    p: np.ndarray | float = np.nan,
-    limits: tuple[np.ndarray, np.ndarray] | None = None,
-    power_limit: np.ndarray | Sequence[float] | float = np.nan,
-    n_case: int | None = None,
-    contrast: str = "",
+    power_limit: np.ndarray | float = np.nan,
+    contrast: str = "per sd",
     scale: str = "log_hr",
     note: str | Sequence[str] = "",
 ) -> pd.DataFrame:
     """Return one row per score; `used` are the positions of the patients in the model."""
-    size = len(keys)
-    estimate, se, p = (np.broadcast_to(np.asarray(x, float), size) for x in (estimate, se, p))
-    half = stats.norm.ppf(0.975) * se
-    low, high = (estimate - half, estimate + half) if limits is None else limits
-    own = [note] * size if isinstance(note, str) else note
-    crude = cohort.crude_note if model.adjustment == "none" else ""
-    signatures = keys.get_level_values(0)
-    if not contrast:
-        contrast = "per sd, positive - negative" if model.interaction else "per sd"
-    return pd.DataFrame(
-        {
-            "cohort": cohort.name,
-            "question": model.question,
-            "endpoint": model.endpoint,
-            "stratum": model.stratum,
-            "signature": signatures,
-            "method": keys.get_level_values(1),
-            "contrast": contrast,
-            "her2_rule": "primary",
-            "gene_filter": "all genes",
-            "adjustment": model.adjustment,
-            "n": used.size,
-            "n_case": n_case,
-            "events": int(model.follow.event[used].sum()),
-            "estimate": estimate,
-            "scale": scale,
-            "se": se,
-            "low": low,
-            "high": high,
-            "p": p,
-            "family": "",
-            "q": np.nan,
-            "null_p": np.nan,
-            "power_limit": np.where(np.isnan(estimate), np.nan, power_limit),
-            "note": [
-                notes.join(
-                    text,
-                    UNDERFLOW_NOTE if value == SMALLEST_P else "",
-                    crude,
-                    cohort.signature_notes.get(signature, ""),
-                )
-                for text, value, signature in zip(own, p, signatures, strict=True)
-            ],
-        }
+    if model.interaction:
+        contrast = f"{contrast}, positive - negative"
+    return effect_frame(
+        keys,
+        Estimates.nothing(len(keys), n=used.size) if estimates is None else estimates,
+        cohort=cohort.name,
+        question=model.question,
+        endpoint=model.endpoint,
+        stratum=model.stratum,
+        contrast=contrast,
+        adjustment=model.adjustment,
+        scale=scale,
+        events=int(model.follow.event[used].sum()),
+        power_limit=power_limit,
+        note=note,
+        shared_note=cohort.crude_note if model.adjustment == "none" else "",
+        signature_notes=cohort.signature_notes,
     )
 
 

@@ -49,13 +49,11 @@ from cytostrat.contrast.rows import (
     blocks,
     compare,
     effect_rows,
-    nothing,
-    with_null_p,
 )
 from cytostrat.contrast.sensitivity import permuted_effects, sensitivity_effects
 from cytostrat.signatures import Signature
 from cytostrat.stats import Estimates
-from cytostrat.stats.score_columns import NullScores
+from cytostrat.stats.effect_table import NullScores, with_null_p
 
 __all__ = [
     "Enrichment",
@@ -174,7 +172,7 @@ def _cells(cohort: CohortScores) -> Iterator[pd.DataFrame]:
             n = int(inside.sum())
             if n < 2:
                 text = f"not estimated: {n} samples in the cell, at least 2 are needed"
-                estimates = nothing(len(block.keys), np.zeros(n, dtype=bool))
+                estimates = Estimates.nothing(len(block.keys), n=n)
             else:
                 text = "" if n >= cohort.min_group else f"only {n} samples in the cell"
                 mean, se = z[inside].mean(axis=0), z[inside].std(axis=0, ddof=1) / np.sqrt(n)

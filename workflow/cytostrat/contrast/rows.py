@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,13 @@ from cytostrat.errors import EstimationError
 from cytostrat.stats import Estimates, notes, power
 from cytostrat.stats.design import covariate_design
 from cytostrat.stats.effect_size import g_estimate, group_sds, hedges_g
-from cytostrat.stats.estimates import SMALLEST_P, UNDERFLOW_NOTE
+from cytostrat.stats.effect_table import ALL_GENES, PRIMARY, Estimated, effect_frame
 from cytostrat.stats.linear import adjusted_difference, adjusted_estimate, group_r2
-from cytostrat.stats.permutation import empirical_p
 from cytostrat.stats.rank import SEPARATION_NOTE, auc
 from cytostrat.stats.score_columns import blocks_of_equal_gaps
 from cytostrat.tables import SAME_PATIENTS
 
-PRIMARY = "primary"
 COMPARED = "er+age"
-ALL_GENES = "all genes"
 RESIDUAL_FREEDOM = 10
 OWN_COVARIATE = "not estimated: the score is the covariate itself"
 FLAT = "not estimated: the score does not vary inside the groups"
@@ -149,26 +146,6 @@ class CohortScores:
 
 
 @dataclass(frozen=True)
-class Estimated:
-    """Effects rows and how to repeat their estimate for random sets.
-
-    Parameters
-    ----------
-    frame
-        Effects rows, one per signature of one method.
-    estimator
-        Takes scores, samples used x sets, and returns one estimate per set; None where the rows
-        have no null.
-    used
-        Shape (samples,), True where the estimate used the sample.
-    """
-
-    frame: pd.DataFrame
-    estimator: Callable[[np.ndarray], np.ndarray] | None = None
-    used: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
 class Block:
     """Columns of one method that have scores in the same samples.
 
@@ -240,19 +217,18 @@ def _crude(
     case, values = _case(comparison, rows), block.values[rows]
     small = _too_small(cohort, comparison, block, case)
     if small:
-        empty = nothing(len(block.keys), case)
+        empty = Estimates.nothing(len(block.keys), n=len(case), n_case=int(case.sum()))
         for scale in ("hedges_g", "auc") if comparison.with_auc else ("hedges_g",):
             yield Estimated(effect_rows(cohort, comparison, block.keys, empty, scale, note=small))
         return
     n1, n0 = int(case.sum()), int((~case).sum())
     g, area = hedges_g(values, case), auc(values, case)
-    flat = np.isnan(g.estimate)
+    tested = replace(g, p=np.where(np.isnan(g.estimate), np.nan, area.p))
     frame = effect_rows(
-        cohort, comparison, block.keys, g, "hedges_g",
-        p=np.where(flat, np.nan, area.p),
+        cohort, comparison, block.keys, tested, "hedges_g",
         power_limit=power.detectable_g(n1, n0, sds=group_sds(values, case)),
     )  # fmt: skip
-    yield Estimated(frame, lambda null: g_estimate(null, case), rows)
+    yield Estimated(frame, lambda null: g_estimate(null[rows], case))
     if comparison.with_auc:
         separated = np.where(np.isin(area.estimate, (0.0, 1.0)), SEPARATION_NOTE, "")
         frame = effect_rows(
@@ -270,7 +246,8 @@ def _empty_adjusted(
     rows: np.ndarray,
     note: str,
 ) -> Iterator[Estimated]:
-    empty = nothing(len(block.keys), _case(comparison, rows))
+    case = _case(comparison, rows)
+    empty = Estimates.nothing(len(block.keys), n=len(case), n_case=int(case.sum()))
     for name in adjustment.rows:
         yield Estimated(
             effect_rows(
@@ -325,7 +302,7 @@ def _adjusted(
     model, *crude = adjustment.rows
     r2 = 0.0 if covariates is None else group_r2(case, covariates)
     yield Estimated(
-        rows_of(model, fitted, r2), lambda null: adjusted_estimate(null, case, covariates), used
+        rows_of(model, fitted, r2), lambda null: adjusted_estimate(null[used], case, covariates)
     )
     for name in crude:
         yield Estimated(rows_of(name, adjusted_difference(values, case, None), 0.0))
@@ -339,53 +316,6 @@ def _proxy_notes(cohort: CohortScores, adjustment: Adjustment) -> list[str]:
     ]
 
 
-def with_null_p(
-    results: Sequence[Estimated],
-    null_scores: Callable[..., np.ndarray | None] | None,
-    *,
-    removed: Mapping[tuple[str, str], frozenset[str]] | None = None,
-) -> list[pd.DataFrame]:
-    """Return the frames with ``null_p`` filled where random sets exist.
-
-    The random sets of a signature and method are asked for once and serve all rows; `removed`
-    names, by gene filter and signature, the genes that rows were scored without, which makes
-    them ask for sets without these genes.
-    """
-    if null_scores is None:
-        return [result.frame for result in results]
-    found = [result.frame["null_p"].to_numpy(dtype=float).copy() for result in results]
-    estimates = [result.frame["estimate"].to_numpy(dtype=float) for result in results]
-    wanted: dict[tuple[object, ...], list[tuple[int, int]]] = {}
-    for number, result in enumerate(results):
-        if result.estimator is None:
-            continue
-        labels = (result.frame[name] for name in ("signature", "method", "gene_filter"))
-        for place, (signature, method, name) in enumerate(zip(*labels, strict=True)):
-            if np.isfinite(estimates[number][place]):
-                gone = (removed or {}).get((name, signature))
-                key = (signature, method, gone) if gone else (signature, method)
-                wanted.setdefault(key, []).append((number, place))
-    for key, places in wanted.items():
-        null = null_scores(*key)
-        if null is None:
-            continue
-        for number, place in places:
-            result = results[number]
-            random = result.estimator(null[result.used])
-            found[number][place] = empirical_p(estimates[number][place], random)
-    return [
-        result.frame.assign(null_p=null_p) for result, null_p in zip(results, found, strict=True)
-    ]
-
-
-def nothing(columns: int, case: np.ndarray) -> Estimates:
-    """Return missing estimates that still say how many samples there were."""
-    missing = np.full(columns, np.nan)
-    return Estimates(
-        missing, missing, missing, missing, missing, n=len(case), n_case=int(case.sum())
-    )
-
-
 def effect_rows(
     cohort: CohortScores,
     comparison: Comparison,
@@ -395,52 +325,21 @@ def effect_rows(
     *,
     endpoint: str = "",
     adjustment: str = "none",
-    p: np.ndarray | None = None,
     power_limit: float | np.ndarray = np.nan,
     note: str | np.ndarray = "",
 ) -> pd.DataFrame:
-    """Return one Effects row per column of `keys`, with all notes that belong to it."""
-    tested = estimates.p if p is None else p
-    own = np.broadcast_to(np.asarray(note, dtype=object), (len(keys),))
-    crude = cohort.crude_note if adjustment.startswith("none") else ""
-    signatures = keys.get_level_values(0)
-    return pd.DataFrame(
-        {
-            "cohort": cohort.name,
-            "question": comparison.question,
-            "endpoint": endpoint,
-            "stratum": comparison.stratum,
-            "signature": signatures,
-            "method": keys.get_level_values(1),
-            "contrast": comparison.contrast,
-            "her2_rule": comparison.her2_rule,
-            "gene_filter": comparison.gene_filter,
-            "adjustment": adjustment,
-            "n": estimates.n,
-            "n_case": estimates.n_case,
-            "events": np.nan,
-            "estimate": estimates.estimate,
-            "scale": scale,
-            "se": estimates.se,
-            "low": estimates.low,
-            "high": estimates.high,
-            "p": tested,
-            "family": "",
-            "q": np.nan,
-            "null_p": np.nan,
-            "power_limit": np.where(np.isnan(estimates.estimate), np.nan, power_limit),
-            "note": [
-                notes.join(
-                    FLAT if np.isnan(estimate) and "not estimated" not in text else "",
-                    text,
-                    UNDERFLOW_NOTE if value == SMALLEST_P else "",
-                    comparison.note,
-                    crude,
-                    cohort.signature_notes.get(signature, ""),
-                )
-                for text, value, estimate, signature in zip(
-                    own, tested, estimates.estimate, signatures, strict=True
-                )
-            ],
-        }
-    )
+    """Return the Effects rows of one comparison, with all notes that belong to them."""
+    flat = np.isnan(estimates.estimate)
+    own = [
+        notes.join(FLAT if missing and "not estimated" not in text else "", text)
+        for missing, text in zip(flat, np.broadcast_to(note, flat.shape), strict=True)
+    ]
+    return effect_frame(
+        keys, estimates, cohort=cohort.name, question=comparison.question, endpoint=endpoint,
+        stratum=comparison.stratum, contrast=comparison.contrast, her2_rule=comparison.her2_rule,
+        gene_filter=comparison.gene_filter, adjustment=adjustment, scale=scale,
+        power_limit=power_limit, note=own, signature_notes=cohort.signature_notes,
+        shared_note=notes.join(
+            comparison.note, cohort.crude_note if adjustment.startswith("none") else ""
+        ),
+    )  # fmt: skip

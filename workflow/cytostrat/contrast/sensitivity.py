@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,11 +25,11 @@ from cytostrat.contrast.rows import (
     blocks,
     compare,
     effect_rows,
-    with_null_p,
 )
 from cytostrat.signatures import Signature, affected
 from cytostrat.stats import Estimates, notes
 from cytostrat.stats.effect_size import hedges_g, permuted_g
+from cytostrat.stats.effect_table import NullScores, with_null_p
 from cytostrat.stats.permutation import empirical_p, permuted_labels
 from cytostrat.stats.score_columns import score_columns
 
@@ -49,7 +49,7 @@ def sensitivity_effects(
     sampling: Mapping[str, object] | None = None,
     adjustment: Sequence[str] = ("er", "age"),
     min_group: int = 5,
-    null_scores: Callable[..., np.ndarray | None] | None = None,
+    null_scores: NullScores | None = None,
 ) -> pd.DataFrame:
     """Return the HER2 contrast under other HER2 rules and without the amplicon's genes.
 
@@ -96,20 +96,22 @@ def sensitivity_effects(
         for found in compare(shared, _by_rule(rule.name, rule.case, rule.note, primary))
     ]
     called = expression_rule(clinical, erbb2)
-    removed = {}
     for number, (name, genes) in enumerate(filter_genes.items()):
         filtered = _filtered(shared, signatures, name, genes, filter_scores.get(name))
-        for comparison in her2_comparisons(clinical, primary):
-            results.extend(compare(filtered, replace(comparison, gene_filter=name)))
+        comparisons = list(her2_comparisons(clinical, primary))
         if number == 0:
-            by_expression = _by_rule(called.name, called.case, called.note, primary)
-            results.extend(compare(filtered, replace(by_expression, gene_filter=name)))
-        removed |= {
-            (name, signature): frozenset(genes)
+            comparisons.append(_by_rule(called.name, called.case, called.note, primary))
+        forbidden = {
+            signature: frozenset(genes)
             for signature, found in signatures.items()
             if affected(found, genes)
         }
-    return tables.EFFECTS.concat(with_null_p(results, null_scores, removed=removed))
+        results.extend(
+            replace(found, forbidden=forbidden)
+            for comparison in comparisons
+            for found in compare(filtered, replace(comparison, gene_filter=name))
+        )
+    return tables.EFFECTS.concat(with_null_p(results, null_scores))
 
 
 def _by_rule(name: str, case: pd.Series, note: str, primary: Adjustment) -> Comparison:
@@ -211,10 +213,9 @@ def _permuted(
     fewest: int,
     strata: np.ndarray | None,
 ) -> tuple[Estimates, str]:
-    missing = np.full(values.shape[1], np.nan)
     counts = {"n": len(case), "n_case": int(case.sum())}
     if min(case.sum(), (~case).sum()) < fewest:
-        empty = Estimates(missing, missing, missing, missing, missing, **counts)
+        empty = Estimates.nothing(values.shape[1], **counts)
         return empty, f"not estimated: a group holds fewer than {fewest} samples"
     observed = hedges_g(values, case).estimate
     null = permuted_g(values, permuted_labels(case, n, seed=seed, strata=strata))

@@ -24,7 +24,7 @@ class Estimates:
     p
         Two-sided, in (0, 1]; NaN where the quantity is not tested.
     n, n_case
-        Samples used and, among them, the cases (0 where there are no two groups).
+        Samples used and, among them, the cases; None where there are no two groups.
     df
         Degrees of freedom of the interval's t distribution, one for all columns or shape
         (columns,); infinite for the normal one.
@@ -36,8 +36,14 @@ class Estimates:
     high: np.ndarray
     p: np.ndarray
     n: int
-    n_case: int = 0
+    n_case: int | None = None
     df: float | np.ndarray = np.inf
+
+    @classmethod
+    def nothing(cls, columns: int, *, n: int, n_case: int | None = None) -> Estimates:
+        """Return missing estimates that still say how many samples there were."""
+        missing = np.full(columns, np.nan)
+        return cls(missing, missing, missing, missing, missing, n=n, n_case=n_case)
 
 
 def bounded_p(p: np.ndarray | float) -> np.ndarray:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
 
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
-
-NullScores = Callable[[str, str], np.ndarray | None]
-"""(signature, method) to samples x random sets, rows as in the clinical frame; None: no null."""
 
 
 def score_columns(
