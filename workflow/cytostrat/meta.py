@@ -111,11 +111,7 @@ def pool_effects(
     for key, members in sorted(wanted.groupby(KEY).indices.items()):
         group = {name: values[members] for name, values in columns.items()}
         rows.extend(_pooled(dict(zip(KEY, key, strict=True)), group, rivals or {}))
-    return tables.POOLED.conform(
-        pd.DataFrame(rows, columns=list(tables.POOLED.columns))
-        if rows
-        else pd.DataFrame(columns=list(tables.POOLED.columns))
-    )
+    return tables.POOLED.records(rows)
 
 
 def _no_shared_patient(patients: Mapping[str, Sequence[str]]) -> None:
@@ -247,6 +243,4 @@ def _numbers(pool: Pool, back: np.ufunc) -> dict[str, float]:
 def _row(key: dict[str, str], model: str, k: int, note: str, **values: object) -> dict[str, object]:
     if values.get("p") == SMALLEST_P:
         note = notes.join(note, UNDERFLOW_NOTE)
-    missing = {name: np.nan for name, kind in tables.POOLED.columns.items() if kind == "float"}
-    return {**missing, **key, "model": model, "k": k, "family": "", "note": note,
-            "cohorts": "", **values}  # fmt: skip
+    return {**key, "model": model, "k": k, "note": note, **values}

@@ -177,11 +177,7 @@ def _controls(cohort: AnnData, name: str) -> pd.DataFrame:
             measured = ~np.isnan(values[:, 0])
             row |= _estimate(values[measured], case[measured])
         rows.append(row)
-    frame = pd.DataFrame(rows)
-    for column, kind in EFFECTS.columns.items():
-        if column not in frame:
-            frame[column] = "" if kind == "text" else np.nan
-    return EFFECTS.conform(frame)
+    return EFFECTS.records(rows)
 
 
 def _estimate(values: np.ndarray, case: np.ndarray) -> dict[str, Any]:

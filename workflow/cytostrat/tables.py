@@ -131,6 +131,12 @@ class Table:
         filled = [frame for frame in frames if len(frame)]
         return self.conform(pd.concat(filled, ignore_index=True)) if filled else self.empty()
 
+    def records(self, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+        """Return rows as a conforming table; what a row does not name is missing in it."""
+        frame = pd.DataFrame(rows)
+        further = [column for column in frame.columns if column not in self.columns]
+        return self.conform(frame.reindex(columns=[*self.columns, *further]))
+
 
 def _as_kind(values: pd.Series, kind: str, table: str, column: str) -> pd.Series:
     try:

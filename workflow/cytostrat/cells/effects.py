@@ -37,6 +37,7 @@ from cytostrat.cells.sources import PER, UNLABELLED
 from cytostrat.errors import EstimationError
 from cytostrat.stats import notes
 from cytostrat.stats.effect_size import hedges_g
+from cytostrat.stats.effect_table import ALL_GENES, PRIMARY
 from cytostrat.stats.linear import PERFECT_NOTE, partial_correlation
 from cytostrat.stats.permutation import sign_flip_p
 from cytostrat.stats.rank import mann_whitney_p
@@ -47,10 +48,7 @@ FEWEST_FOR_TEST = 3
 FEWEST_FOR_CORRELATION = 5
 ONE_PATIENT = "one patient: a description of its cells, no test"
 NOT_ADJUSTED = "not adjusted for ER"
-_BLANK = {
-    "endpoint": "", "contrast": "", "her2_rule": "primary", "gene_filter": "all genes",
-    "adjustment": "none", "family": "",
-}  # fmt: skip
+_USUAL = {"her2_rule": PRIMARY, "gene_filter": ALL_GENES, "adjustment": "none"}
 _GENE_ENDPOINTS = (
     ("fraction expressing", "fraction", "fraction", "n_cells", "n_expressing"),
     ("mean", "mean", "umi_per_10k", "depth", "umis"),
@@ -129,8 +127,8 @@ def _one_patient(
             {
                 **part,
                 "stratum": row["cell_type"],
-                "n": row[n_column],
-                "n_case": row[k_column] if k_column else np.nan,
+                "n": round(row[n_column]),  # estimated counts need not be whole
+                "n_case": round(row[k_column]) if k_column else np.nan,
                 "estimate": row[column],
                 "low": row.get(f"{column}_low", np.nan),
                 "high": row.get(f"{column}_high", np.nan),
@@ -384,12 +382,4 @@ def _few(n: int, needed: int, what: str) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    if not rows:
-        return EFFECTS.empty()
-    frame = pd.DataFrame([{**_BLANK, **row} for row in rows])
-    for column, kind in EFFECTS.columns.items():
-        if column not in frame:
-            frame[column] = "" if kind == "text" else np.nan
-        elif kind == "int":
-            frame[column] = frame[column].astype(float).round()
-    return EFFECTS.conform(frame)
+    return EFFECTS.records({**_USUAL, **row} for row in rows)

@@ -188,7 +188,7 @@ def prerank(
             for name in signatures
         ]
         return Enrichment(
-            tables.EFFECTS.conform(pd.DataFrame(rows)),
+            tables.EFFECTS.records(rows),
             pd.DataFrame(columns=list(RUNNING_COLUMNS)),
             pd.DataFrame(columns=list(GENE_COLUMNS)),
         )
@@ -229,9 +229,7 @@ def prerank(
         )
         for name in signatures
     ]  # fmt: skip
-    return Enrichment(
-        tables.EFFECTS.conform(pd.DataFrame(rows)), _running(ranking, members, threads), table
-    )
+    return Enrichment(tables.EFFECTS.records(rows), _running(ranking, members, threads), table)
 
 
 def _unscored(size: int, ranked: int, score: float) -> str:
@@ -255,8 +253,7 @@ def _row(
     p: float = np.nan,
     note: str,
 ) -> dict[str, object]:
-    missing = {c: np.nan if k != "text" else "" for c, k in tables.EFFECTS.columns.items()}
-    return missing | {
+    return {
         "cohort": cohort, "question": "enrichment", "stratum": "all", "signature": name,
         "method": METHOD, "contrast": CONTRAST, "her2_rule": PRIMARY, "gene_filter": ALL_GENES,
         "adjustment": Adjustment.of(adjustment).name, "scale": "es", "estimate": estimate, "p": p,

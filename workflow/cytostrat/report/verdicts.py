@@ -196,7 +196,6 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "therapy_name": therapy.get("name", ""),
         "relation": RELATIONS.get(claim.get("relation", ""), claim.get("relation", "")),
         "why": claim.get("why", ""),
-        "hypothesis": claim.get("hypothesis", ""),
         "needs": claim.get("needs", ""),
         "expected": claim.get("expected", ""),
         "disagreement": claim.get("disagreement", ""),
