@@ -23,13 +23,17 @@ from hypothesis import strategies as st
 from cytostrat import survival, tables
 from cytostrat.report import (
     build_report,
+    cohort_entries,
+    contrast,
     explore,
     facts,
     figures,
     methods,
+    opening,
     outcome,
     relations,
-    sections,
+    signature_entries,
+    strips,
     tables_html,
     verdicts,
     wording,
@@ -385,7 +389,7 @@ def test_the_first_sentence_calls_a_difference_what_a_verdict_would(values, said
     inputs, _ = report("three cohorts")
     where = HER2_ROW | {"signature": "IFN_I", "adjustment": "er+age", "model": "random"}
     inputs = replace(inputs, pooled=changed(inputs.pooled, values, **where))
-    context = sections.headlines(inputs)
+    context = opening.headlines(inputs)
     assert said in context["short"]
     line = next(line for line in context["lines"] if line["signature"].name == "IFN_I")
     assert ("higher" in line["contrast"].verb) == said.startswith("1")
@@ -394,7 +398,7 @@ def test_the_first_sentence_calls_a_difference_what_a_verdict_would(values, said
 def test_one_pooled_signature_is_named_in_the_singular():
     inputs, _ = report("three cohorts")
     primary = {"IFN_I": inputs.signatures["IFN_I"]}
-    short = sections.headlines(replace(inputs, signatures=primary))["short"]
+    short = opening.headlines(replace(inputs, signatures=primary))["short"]
     assert f"{primary['IFN_I'].title}, the one primary signature pooled over 3 cohorts" in short
     assert "cohorts or more, does not differ." in short
 
@@ -406,25 +410,25 @@ def test_two_cohorts_are_counted_and_name_no_direction():
     inputs = replace(
         inputs, effects=effects, pooled=changed(inputs.pooled, CLEAR, **where)
     )  # fmt: skip
-    context = sections.headlines(inputs)
+    context = opening.headlines(inputs)
     assert (
         "of 3 primary signatures usable in fewer cohorts, 1 differs in single cohorts "
         "(Interferon alpha response in 1 of 2 usable cohorts)"
     ) in context["short"]
     made = build_report(inputs)
-    shown = sections.signature_sentence(inputs, "IFN_I")
+    shown = signature_entries.signature_sentence(inputs, "IFN_I")
     assert "differs in 1 of 2 usable cohorts" in shown
     for text in (context["short"], shown):
         assert "higher" not in text
     assert context["short"] in Page(made.html).text
     unusable = changed(effects, {"note": notes.UNUSABLE}, **where, cohort="beta")
-    found = sections.her2_contrast(replace(inputs, effects=unusable), "IFN_I")
+    found = contrast.her2_contrast(replace(inputs, effects=unusable), "IFN_I")
     assert (found.differ, found.usable) == (1, 1)
 
 
 def test_what_adjustment_did_is_told_of_the_same_patients_only():
     inputs, made = report("three cohorts")
-    found = sections.her2_contrast(inputs, "IFN_I")
+    found = contrast.her2_contrast(inputs, "IFN_I")
     assert found.same is not None
     assert found.after in Page(made.html).text
     assert [row["kind"] for row in found.drawn] == ["before", "adjusted"]
@@ -436,19 +440,19 @@ def test_what_adjustment_did_is_told_of_the_same_patients_only():
         changed(inputs.pooled, {"estimate": math.nan}, adjustment=same),
     ):
         without = replace(inputs, pooled=other)
-        found = sections.her2_contrast(without, "IFN_I")
+        found = contrast.her2_contrast(without, "IFN_I")
         assert found.after == ""
         assert [row["kind"] for row in found.drawn] == ["adjusted"]
-        assert "In the same patients" not in sections.signature_sentence(without, "IFN_I")
+        assert "In the same patients" not in signature_entries.signature_sentence(without, "IFN_I")
         assert found.crude is not None
 
 
 def test_one_cohort_compares_the_same_patients_or_nothing():
     inputs, _ = report("one cohort")
-    assert sections.her2_contrast(inputs, "IFN_I").after
+    assert contrast.her2_contrast(inputs, "IFN_I").after
     fewer = changed(inputs.effects, {"n": 3}, adjustment=tables.SAME_PATIENTS + "er+age")
-    assert sections.her2_contrast(replace(inputs, effects=fewer), "IFN_I").after == ""
-    rows = sections.effect_rows(replace(inputs, effects=fewer), "IFN_I")
+    assert contrast.her2_contrast(replace(inputs, effects=fewer), "IFN_I").after == ""
+    rows = signature_entries.effect_rows(replace(inputs, effects=fewer), "IFN_I")
     assert rows[0]["same"] is None
     assert rows[0]["crude"] is not None
 
@@ -531,7 +535,7 @@ def test_two_cohorts_give_no_pooled_line():
 
 def test_interval_is_drawn_to_scale():
     row = {"estimate": 0.25, "low": 0.0, "high": 2.0, "scale": "adjusted_g", "kind": "verdict"}
-    (drawn,) = sections.strip([row])
+    (drawn,) = strips.strip([row])
     assert (drawn["low"], drawn["estimate"], drawn["high"]) == (50, 62, 98)
     assert drawn["cut_high"]
     assert not drawn["cut_low"]
@@ -663,7 +667,7 @@ def test_quantised_numbers_come_back(values):
 
 def test_flow_starts_and_ends_with_the_table():
     inputs, made = report("one cohort")
-    flow = sections.flow_steps(inputs, "alpha")
+    flow = cohort_entries.flow_steps(inputs, "alpha")
     lost = sum(step["lost"] for step in flow["steps"])
     assert flow["start"] - lost == flow["end"] == len(inputs.clinical["alpha"])
     assert "\u22127 no expression profile" in Page(made.html).text
@@ -693,7 +697,7 @@ def test_an_il1_statement_needs_both_surrogates():
     other = effects["question"].eq("her2") & effects["signature"].eq("IL1_SURROGATE_A")
     effects.loc[mine, ["estimate", "low", "high"]] = [0.4, 0.1, 0.7]
     effects.loc[other, ["estimate", "low", "high"]] = [-0.4, -0.7, -0.1]
-    lines = sections.headlines(replace(inputs, effects=effects))["lines"]
+    lines = opening.headlines(replace(inputs, effects=effects))["lines"]
     said = {line["signature"].name: line["agreement"] for line in lines}
     assert "disagree in sign, so no IL1 statement is made" in said["IL1_SURROGATE_A"]
     assert said["IL1_SURROGATE_A"] == said["IL1_SURROGATE_B"]

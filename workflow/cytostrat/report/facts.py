@@ -422,3 +422,33 @@ def control_failed(inputs: ReportInputs, cohort: str) -> list[str]:
         for signature, own in rows.groupby("signature", sort=False)
         if failed_cohorts(own)
     )
+
+
+def standardised(scores: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Return samples x signatures of one method, standardised over the cohort.
+
+    A signature without spread, or with fewer than two samples, is NaN.
+    """
+    bulk = scores[scores["method"].eq(method) & scores["cell_type"].fillna("").eq("")]
+    wide = bulk.pivot(index="sample", columns="signature", values="score")
+    deviation = wide.std(ddof=1)
+    return (wide - wide.mean()) / deviation.where(deviation > 0)
+
+
+def usable_anywhere(inputs: ReportInputs, signature: str) -> bool:
+    """Whether any cohort measures enough genes of a set."""
+    rows = select(inputs.coverage, signature=signature)
+    return bool(rows["usable"].fillna(False).astype(bool).any())
+
+
+def labels_of(obs: pd.DataFrame, name: str) -> list[str]:
+    """Return a clinical column as text, one per sample; a missing value is empty."""
+    if name not in obs:
+        return [""] * len(obs)
+    return ["" if wording.is_missing(v) else str(v) for v in obs[name]]
+
+
+def anchor(inputs: ReportInputs, signature: str) -> str:
+    """Return the element id where a signature is described."""
+    role = inputs.signatures[signature].role
+    return f"{'sig' if role == 'primary' else 'set'}-{wording.slug(signature)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from cytostrat.report import facts, sections, wording
+from cytostrat.report import facts, signature_entries, wording
 from cytostrat.report.facts import ReportInputs, select
 
 SOFTWARE_DOI = {
@@ -144,7 +144,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
         "available; an IL1 statement needs both to agree in sign."
     )
     out.append(text)
-    words = sections.adjustment_words(inputs.adjustment)
+    words = wording.adjustment_words(inputs.adjustment)
     text = (
         "Contrasts: HER2-positive and HER2-negative tumours were compared within each cohort by "
         "Hedges' g with an interval that lets the groups vary unequally (Satterthwaite's degrees "
@@ -154,7 +154,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     )
     text += f"; groups of fewer than {config['contrast']['min_group']} samples were not compared"
     text += "."
-    if (inputs.effects["gene_filter"] == sections.AMPLICON_FREE).any():
+    if (inputs.effects["gene_filter"] == signature_entries.AMPLICON_FREE).any():
         text += " Every contrast was repeated without the genes of the ERBB2 amplicon core."
     if inputs.effects["null_p"].notna().any():
         text += (
@@ -164,7 +164,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     if "survival" in asked:
         out.append(
             "Outcome: Cox regression per standard deviation of the continuous score, crude and "
-            f"adjusted for {sections.adjustment_words(inputs.survival_adjustment)}; fewer than ten "
+            f"adjusted for {wording.adjustment_words(inputs.survival_adjustment)}; fewer than ten "
             "events per term gives no estimate; proportional hazards were tested by Schoenfeld "
             "residuals. Kaplan-Meier curves by thirds fixed beforehand are for display. An "
             "association with outcome is prognostic and says nothing about who benefits from a "
@@ -236,7 +236,7 @@ def nulls(inputs: ReportInputs) -> list[dict[str, Any]]:
             "simulated": row["cohort"] in inputs.simulated,
             "question": row["question"] + (f", {row['endpoint']}" if row["endpoint"] else ""),
             "signature": inputs.signatures[row["signature"]].title,
-            "adjustment": sections.adjustment_words(row["adjustment"])
+            "adjustment": wording.adjustment_words(row["adjustment"])
             if row["adjustment"] != "none"
             else "none",
             "row": row,

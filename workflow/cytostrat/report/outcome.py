@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cytostrat.report import facts, figures, palette, sections, wording
+from cytostrat.report import facts, figures, palette, wording
 from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs, select
 from cytostrat.stats import notes
@@ -84,7 +84,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
                     ),
                     "gain": facts.first(select(gain, cohort=cohort, signature=signature.name)),
                     "null_p": _null(adjusted if adjusted is not None else crude),
-                    "notes": sections.notes_of(crude, adjusted),
+                    "notes": wording.notes_of(crude, adjusted),
                 }
             )
             known = [
@@ -117,7 +117,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
             name=f"outcome/{wording.slug(endpoint)}",
             title=f"{endpoint}: hazard ratio per standard deviation of each signature",
             caption=f"{endpoint}: Cox model per standard deviation of the score, adjusted for "
-            f"{sections.adjustment_words(inputs.survival_adjustment)} where it could be, else "
+            f"{wording.adjustment_words(inputs.survival_adjustment)} where it could be, else "
             "crude (hollow); diamonds are pooled. An association with outcome is prognostic."
             + (
                 f" In {wording.join_names(censoring)} other deaths are censored: the hazard is "
@@ -326,7 +326,7 @@ def response(inputs: ReportInputs) -> dict[str, Any] | None:
                     xlabel="standardised difference",
                     simulated=inputs.any_simulated(sorted(set(own["cohort"]))),
                 ),
-                "notes": sections.notes_of(*[row for _, row in own.iterrows()]),
+                "notes": wording.notes_of(*[row for _, row in own.iterrows()]),
             }
         )
     odds = select(rows, stratum="all", scale="log_or", question=["response", "panel_1998"])
@@ -354,7 +354,7 @@ def _odds(
     if rows.empty:
         return []
     adjusted = sorted(set(rows["adjustment"]) - {"none"})
-    given = wording.join_names([sections.adjustment_words(name) for name in adjusted])
+    given = wording.join_names([wording.adjustment_words(name) for name in adjusted])
     drawn = [
         {
             **_line(
@@ -385,7 +385,7 @@ def _odds(
                 log=True,
                 simulated=inputs.any_simulated(sorted(set(rows["cohort"]))),
             ),
-            "notes": sections.notes_of(*[row for _, row in rows.iterrows()]),
+            "notes": wording.notes_of(*[row for _, row in rows.iterrows()]),
         }
     ]
 
@@ -445,7 +445,7 @@ def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
                 ],
                 "notes": [
                     note
-                    for note in sections.notes_of(*[row for _, row in rows.iterrows()])
+                    for note in wording.notes_of(*[row for _, row in rows.iterrows()])
                     if not note.startswith(("rank ", "only "))
                 ],
                 "simulated": cohort in inputs.simulated,

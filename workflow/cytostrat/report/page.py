@@ -15,13 +15,16 @@ from markupsafe import Markup
 
 from cytostrat.report import cells as single_cells
 from cytostrat.report import (
+    cohort_entries,
     explore,
     facts,
     methods,
+    opening,
     outcome,
     relations,
-    sections,
+    signature_entries,
     tables_html,
+    therapies,
     verdicts,
     wording,
 )
@@ -101,19 +104,21 @@ def _with_drawings(value: Any, finished: Mapping[int, Drawing | None]) -> Any:
 def _context(inputs: ReportInputs) -> dict[str, Any]:
     cohorts = [facts.cohort_facts(inputs, name) for name in inputs.cohorts]
     z_scores = {
-        cohort: sections.standardised(frame, inputs.method)
+        cohort: facts.standardised(frame, inputs.method)
         for cohort, frame in inputs.scores.items()
         if len(frame)
     }
     simulated = inputs.any_simulated()
     explored = explore.context(inputs, z_scores)
-    cards = sections.therapy_cards(inputs)
+    cards = therapies.therapy_cards(inputs)
     judged = verdicts.context(inputs)
     survived = outcome.survival(inputs)
     responded = outcome.response(inputs)
     cells = [entry | single_cells.parts(inputs, entry["cohort"]) for entry in outcome.cells(inputs)]
     title = inputs.config["title"]
-    signatures = [sections.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()]
+    signatures = [
+        signature_entries.signature_entry(inputs, sig.name, z_scores) for sig in inputs.primary()
+    ]
     for card in cards:
         card["claims"] = verdicts.of_therapy(judged["all"], card["id"])
         card["cells"] = outcome.cell_words(inputs, card["genes"])
@@ -138,18 +143,18 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "mark": _mark(inputs),
         "simulated": simulated,
         "research_use": wording.RESEARCH_USE,
-        "adjustment": sections.adjustment_words(inputs.adjustment),
-        "survival_adjustment": sections.adjustment_words(inputs.survival_adjustment),
+        "adjustment": wording.adjustment_words(inputs.adjustment),
+        "survival_adjustment": wording.adjustment_words(inputs.survival_adjustment),
         "method": inputs.method,
         "min_coverage": inputs.min_coverage,
         "cohorts": cohorts,
-        "headlines": sections.headlines(inputs),
-        "limits": [*sections.limits(inputs, cohorts), *outcome.limits(inputs)],
+        "headlines": opening.headlines(inputs),
+        "limits": [*opening.limits(inputs, cohorts), *outcome.limits(inputs)],
         "signatures": signatures,
-        "index": sections.signature_index(inputs),
-        "flows": [sections.flow_steps(inputs, name) for name in inputs.cohorts],
-        "evidence": [sections.her2_evidence(inputs, name) for name in inputs.cohorts],
-        "controls": sections.controls(inputs),
+        "index": signature_entries.signature_index(inputs),
+        "flows": [cohort_entries.flow_steps(inputs, name) for name in inputs.cohorts],
+        "evidence": [cohort_entries.her2_evidence(inputs, name) for name in inputs.cohorts],
+        "controls": cohort_entries.controls(inputs),
         "tables": tables_html.tables(
             {
                 "effects": inputs.effects,
@@ -164,8 +169,8 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "meta": tables_html.pack(json.dumps(_meta(inputs), separators=(",", ":")).encode()),
         "versions": dict(inputs.versions),
         "therapies": cards,
-        "documents": list(sections.documents(inputs).values()),
-        "document_ids": set(sections.documents(inputs)),
+        "documents": list(therapies.documents(inputs).values()),
+        "document_ids": set(therapies.documents(inputs)),
         "claim_ids": {line["id"] for line in judged["all"]},
         "parts": [(name, words) for name, words, there in parts if there],
         "verdicts": judged,
@@ -184,7 +189,7 @@ def _meta(inputs: ReportInputs) -> dict[str, Any]:
             sig.name: {
                 "title": wording.visible(sig.title),
                 "genes": [*sig.up, *sig.down],
-                "anchor": sections.anchor(inputs, sig.name),
+                "anchor": facts.anchor(inputs, sig.name),
             }
             for sig in inputs.signatures.values()
         }

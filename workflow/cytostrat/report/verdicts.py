@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytostrat.report import facts, palette, sections, wording
+from cytostrat.report import facts, palette, strips, therapies, wording
 from cytostrat.report.facts import ReportInputs, select
 
 DECIDED = ("supported", "consistent", "contradicted", "inconsistent", "no difference")
@@ -190,7 +190,7 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "id": str(claim["id"]),
         "text": claim.get("text") or str(claim["id"]),
         "document": claim.get("document", ""),
-        "level": sections.documents(inputs).get(str(claim.get("document")), {}).get("type", ""),
+        "level": therapies.documents(inputs).get(str(claim.get("document")), {}).get("type", ""),
         "source": claim.get("source", ""),
         "therapy": claim.get("therapy", ""),
         "therapy_name": therapy.get("name", ""),
@@ -228,7 +228,7 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "reachable": reachable,
         "decided_in": _decided_in(single, pooled=answer is pooled, words=list(words)),
         "remarks": _remarks(inputs, entries, reachable=reachable),
-        "strip": sections.strip([{**entry["row"], "kind": "verdict"} for entry in drawn]),
+        "strip": strips.strip([{**entry["row"], "kind": "verdict"} for entry in drawn]),
         "simulated": inputs.any_simulated(sorted(set(answer["cohort"]))),
     }
 
@@ -236,7 +236,7 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
 def _adjustment(claim: Mapping[str, Any]) -> str:
     """Return the covariates of a claim in words; empty where it has none or takes any."""
     named = str((claim.get("select") or {}).get("adjustment", ""))
-    return "" if named in ("", "none", "any") else sections.adjustment_words(named)
+    return "" if named in ("", "none", "any") else wording.adjustment_words(named)
 
 
 def _summary(drawn: Sequence[Mapping[str, Any]], *, pooled: bool) -> list[dict[str, str]]:

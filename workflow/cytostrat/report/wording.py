@@ -329,3 +329,24 @@ def slug(text: str) -> str:
         return out
     # Two names that differ only in other characters must not meet in one file.
     return f"{out or 'x'}-{sum((i + 1) * ord(c) for i, c in enumerate(text)) % 0xFFFFF:05x}"
+
+
+def adjustment_words(adjustment: str) -> str:
+    """Write ``er+age`` as in a sentence."""
+    words = {"er": "ER", "her2": "HER2", "pam50": "PAM50", "tnf": "TNF", "none": "nothing"}
+    return join_names(words.get(part, part.replace("_", " ")) for part in adjustment.split("+"))
+
+
+def note_of(row: Any) -> str:
+    """Return the notes of a row, empty where there is no row or none."""
+    return "" if row is None or is_missing(row["note"]) else str(row["note"])
+
+
+def notes_of(*rows: Any) -> list[str]:
+    """Return the notes of several rows, each clause once."""
+    seen: dict[str, None] = {}
+    for row in rows:
+        for part in note_of(row).split("; "):
+            if part:
+                seen.setdefault(part)
+    return list(seen)
