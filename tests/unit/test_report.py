@@ -378,7 +378,8 @@ CLEAR = {"estimate": 0.4, "low": 0.1, "high": 0.7, "q": 0.01, "null_p": 0.02}
     [
         (CLEAR, "1 of 3 primary signatures pooled over 3 cohorts or more differs "
                 "(Interferon alpha response, higher in HER2-positive)"),
-        (CLEAR | {"q": 0.2}, "none of 3 primary signatures pooled over 3 cohorts or more differs"),
+        (CLEAR | {"q": 0.2},
+         "none of 3 primary signatures pooled over 3 cohorts or more is shown to differ"),
         (CLEAR | {"q": math.nan}, "none of 3 primary"),
         (CLEAR | {"null_p": 0.2}, "none of 3 primary"),
         (CLEAR | {"null_p": math.nan}, "none of 3 primary"),
@@ -400,7 +401,10 @@ def test_one_pooled_signature_is_named_in_the_singular():
     primary = {"IFN_I": inputs.signatures["IFN_I"]}
     short = opening.headlines(replace(inputs, signatures=primary))["short"]
     assert f"{primary['IFN_I'].title}, the one primary signature pooled over 3 cohorts" in short
-    assert "cohorts or more, does not differ." in short
+    # an interval that holds zero is no proof of equality: say so, with the interval
+    assert re.search(
+        r"or more, is not shown to differ: adjusted g [^;]*\d to [^;]*\d\)\. To", short
+    )
 
 
 def test_two_cohorts_are_counted_and_name_no_direction():
@@ -412,7 +416,7 @@ def test_two_cohorts_are_counted_and_name_no_direction():
     )  # fmt: skip
     context = opening.headlines(inputs)
     assert (
-        "of 3 primary signatures usable in fewer cohorts, 1 differs in single cohorts "
+        "1 of 3 primary signatures usable in fewer than 3 cohorts differs in single cohorts "
         "(Interferon alpha response in 1 of 2 usable cohorts)"
     ) in context["short"]
     made = build_report(inputs)
@@ -530,7 +534,7 @@ def test_two_cohorts_give_no_pooled_line():
     table = table[table["cohort"].ne("pooled") | table["estimate"].isna()]
     line = verdicts.context(replace(inputs, verdicts=table))["all"][0]
     assert not line["pooled"]
-    assert line["summary"][0]["what"] == "over 4 estimates in 2 cohorts, one by one"
+    assert line["summary"][0]["what"] == "over 4 usable estimates in 2 cohorts, one by one"
 
 
 def test_interval_is_drawn_to_scale():
@@ -689,6 +693,42 @@ def test_methods_state_the_settings_of_the_run():
         assert said in text
 
 
+def test_methods_name_the_cohorts_of_each_sample_type_and_source_of_her2():
+    inputs = report_example.example(cohorts=("alpha", "beta"), n=60)
+    alpha, beta = (inputs.clinical[name] for name in ("alpha", "beta"))
+    n = len(beta)
+    clinical = {
+        "alpha": alpha.assign(sample_type=None, sex="female", her2_source="stated"),
+        "beta": beta.assign(
+            sample_type="metastasis", sex="female", her2_source=["ihc", "ihc+ish"] * (n // 2),
+            patient=[f"B:{i // 2}" for i in range(n)],
+        ),
+    }  # fmt: skip
+    inputs = replace(inputs, clinical=clinical)
+    found = [facts.cohort_facts(inputs, name) for name in inputs.cohorts]
+    text = methods.paragraphs(inputs, found)[0]
+    assert "sample type: not recorded in alpha, metastasis in beta; sex: female; one" in text
+    assert f"one sample per patient but for beta ({n} samples of {n // 2} patients)" in text
+    assert (
+        "HER2 status: a stated call in alpha; immunohistochemistry and in situ hybridisation in "
+        "beta."
+    ) in text
+
+
+def test_patients_are_counted_once_however_many_samples_they_gave():
+    inputs = report_example.example(cohorts=("alpha",), n=60)
+    obs = inputs.clinical["alpha"]
+    # three samples of each patient; what is known of one sample is known of the patient
+    patient = [f"A:{i // 3}" for i in range(len(obs))]
+    her2 = [["positive", None, None][i % 3] for i in range(len(obs))]
+    inputs = replace(inputs, clinical={"alpha": obs.assign(patient=patient, her2=her2)})
+    found = facts.cohort_facts(inputs, "alpha")
+    assert (found["n"], found["n_samples"]) == (len(obs) // 3, len(obs))
+    assert found["her2"]["positive"] == len(obs) // 3
+    flow = cohort_entries.flow_steps(inputs, "alpha")
+    assert flow["unit"] == f"samples of {len(obs) // 3} patients"
+
+
 def test_an_il1_statement_needs_both_surrogates():
     """Where the surrogates differ in sign, every place that shows IL1 says so."""
     inputs, _ = report("one cohort")
@@ -767,12 +807,87 @@ def test_a_claim_that_single_cohorts_decide_is_filed_apart():
     other = {"cohort": "beta", "verdict": "no difference"}
     _, line, _ = outcome_line(inputs, [rows[0], other, NO_POOL])
     assert line["decided_in"] == "decided in 2 of 2 usable cohorts, not alike"
+    context, _, _ = outcome_line(inputs, [rows[0], other, NO_POOL])
+    assert "cohorts only (1 mixed (consistent and no difference))" in context["short"]
     # where the pool is open, so is the statement, and the cohort is still told of
     _, line, title = outcome_line(inputs, [*rows, {"cohort": "pooled", "verdict": "inconclusive"}])
     assert title == "Not decided"
     assert line["decided_in"] == "decided in 1 of 2 usable cohorts"
     _, line, title = outcome_line(inputs, [*rows, {"cohort": "pooled", "verdict": "consistent"}])
     assert (title, line["decided_in"]) == ("Decided by the pooled estimate", "")
+
+
+def test_an_estimate_that_can_not_be_judged_is_neither_drawn_nor_ranged_over():
+    inputs, _ = claims_report()
+    numbers = [{"estimate": g, "low": g - 0.1, "high": g + 0.1} for g in (0.1, 0.2, 0.3, -3.0)]
+    cohorts = ("alpha", "beta", "gamma", "delta")
+    rows = [
+        {"cohort": name, "verdict": "inconclusive", "scale": "adjusted_g"} | own
+        for name, own in zip(cohorts, numbers, strict=True)
+    ]
+    rows[-1]["verdict"] = "not testable"
+    _, line, _ = outcome_line(inputs, [*rows, NO_POOL])
+    assert len(line["drawn"]) == len(line["strip"]) == 3
+    assert line["summary"][0] == {
+        "number": "adjusted g 0.10 to 0.30",
+        "what": "over 3 usable estimates in 3 cohorts, one by one",
+    }  # fmt: skip
+    assert [entry["cohort"] for entry in line["cohorts"]] == list(cohorts)
+
+
+def test_what_keeps_single_estimates_open_is_counted():
+    inputs, _ = claims_report()
+    open_ = {"verdict": "inconclusive", "q": 0.01, "null_p": 0.3, "scale": "adjusted_g"}
+    rows = [
+        open_ | {"cohort": "alpha"},
+        open_ | {"cohort": "beta", "low": -0.1},
+        {"cohort": "gamma", "verdict": "consistent"},
+    ]
+    _, line, _ = outcome_line(inputs, [*rows, NO_POOL])
+    assert line["remarks"][-1] == (
+        "inconclusive: random sets do as well in 2 of 2, the interval holds no difference in 1 of 2"
+    )
+    _, line, _ = outcome_line(inputs, [open_ | {"cohort": "alpha", "q": 0.2}, NO_POOL])
+    assert line["remarks"][-1] == "inconclusive: q is not below 0.05, random sets do as well"
+
+
+def test_a_signature_in_no_family_and_without_random_sets_is_described_only():
+    """That none of its effects is called a difference follows from the rule, not from the data."""
+    inputs = report_example.example(cohorts=("alpha", "beta"), n=60)
+    where = HER2_ROW | {"signature": "IFN_I", "adjustment": "er+age"}
+    bare = CLEAR | {"q": math.nan, "null_p": math.nan}
+    described = replace(
+        inputs, effects=changed(inputs.effects, bare, **where),
+        pooled=changed(inputs.pooled, bare, **where),
+    )  # fmt: skip
+    assert contrast.her2_contrast(described, "IFN_I").verb.startswith("described only: ")
+    told = replace(inputs, effects=changed(inputs.effects, CLEAR | {"q": 0.2}, **where))
+    found = contrast.her2_contrast(told, "IFN_I")
+    assert found.verb == "differs in 0 of 2 usable cohorts"
+    assert found.lacks == "alpha: q = 0.200; beta: q = 0.200"
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (11, "IL1B: 10 of 11 transcripts in myeloid cells (59 % to > 99 %; cells, 1 patient, "),
+        (
+            40,
+            "IL1B: 10 of 40 transcripts in myeloid cells, 25 % (59 % to > 99 %; cells, 1 patient, ",
+        ),
+    ],
+)
+def test_a_share_of_few_transcripts_is_told_as_a_count(of, said):
+    inputs = report_example.single_cell()
+    here = {"question": "cell_source", "endpoint": "share of total", "stratum": "myeloid"}
+    numbers = {"n": of, "n_case": 10, "estimate": 10 / of, "low": 0.59, "high": 0.998}
+    others = changed(inputs.effects, {"estimate": 0.01}, question="cell_source")
+    inputs = replace(
+        inputs, effects=changed(others, numbers, **here),
+        clinical={"cells": inputs.clinical["cells"].iloc[:1]},
+    )  # fmt: skip
+    (words,) = outcome.cell_words(inputs, ["IL1B"])
+    assert words.startswith(said)
 
 
 def test_a_small_effect_that_is_not_zero_says_so():

@@ -45,9 +45,16 @@ def flow_steps(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
         ],
         "start": steps[0]["n_in"] if steps else None,
         "end": steps[-1]["n_out"] if steps else None,
-        "unit": "cells" if record.get("kind") == "single_cell" else "tumours",
+        "unit": "cells" if record.get("kind") == "single_cell" else _unit(inputs, cohort),
         "simulated": cohort in inputs.simulated,
     }
+
+
+def _unit(inputs: ReportInputs, cohort: str) -> str:
+    """Return what is counted of a bulk cohort: samples of so many patients, where they differ."""
+    samples = inputs.clinical.get(cohort, pd.DataFrame())
+    patients = len(facts.one_per_patient(samples))
+    return "tumours" if patients == len(samples) else f"samples of {patients} patients"
 
 
 def her2_evidence(inputs: ReportInputs, cohort: str) -> dict[str, Any]:

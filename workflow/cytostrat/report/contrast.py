@@ -31,8 +31,12 @@ class Contrast:
         In how many of the usable cohorts the adjusted estimate is a difference by the rule.
     verb
         What may be said of it.
+    lacks
+        What single cohorts lack to be called a difference; empty where a pool answers.
     differs
         Whether the pooled estimate is a difference by the rule of the verdicts.
+    seen
+        Cohorts that are usable.
     """
 
     where: str
@@ -43,7 +47,9 @@ class Contrast:
     differ: int
     usable: int
     verb: str
+    lacks: str
     differs: bool
+    seen: tuple[str, ...]
 
     @property
     def shown(self) -> pd.Series | None:
@@ -103,10 +109,14 @@ def _her2_contrast(inputs: ReportInputs, name: str) -> Contrast:
         own[facts.ADJUSTED] for own in by_cohort.values()
         if facts.usable(inputs, own[facts.ADJUSTED])
     ]  # fmt: skip
-    differ = sum(not facts.lacking(inputs, row) for row in usable)
+    lacks = {row["cohort"]: facts.lacking(inputs, row) for row in usable}
+    differ = sum(not missing for missing in lacks.values())
     enough = is_pool and adjusted is not None and adjusted["k"] >= inputs.rule["min_cohorts"]
     lacking = facts.lacking(inputs, adjusted) if enough else []
-    if enough:
+    if usable and not any(map(facts.tested, [adjusted] if enough else usable)):
+        verb = "described only: in no declared family, not compared with random sets"
+        lacks = {}
+    elif enough:
         verb = wording.contrast_verb(adjusted, lacking)
     elif usable:
         verb = f"differs in {differ} of {wording.plural(len(usable), 'usable cohort')}"
@@ -121,7 +131,13 @@ def _her2_contrast(inputs: ReportInputs, name: str) -> Contrast:
         differ=differ,
         usable=len(usable),
         verb=verb,
+        lacks=""
+        if enough
+        else "; ".join(
+            f"{cohort}: {', '.join(missing)}" for cohort, missing in lacks.items() if missing
+        ),
         differs=bool(enough) and not lacking,
+        seen=tuple(row["cohort"] for row in usable),
     )
 
 

@@ -279,6 +279,14 @@ def lacking(inputs: ReportInputs, row: pd.Series) -> list[str]:
     return out
 
 
+def tested(row: pd.Series) -> bool:
+    """Whether an estimate can be called a difference at all: in a family, or against random sets.
+
+    The signatures that stand beside the primary ones are described and not tested.
+    """
+    return wording.finite(row.get("q")) or wording.finite(row.get("null_p"))
+
+
 def comparable(before: pd.Series | None, after: pd.Series | None) -> bool:
     """Whether two estimates are of the same patients and cohorts, so that they can be compared."""
     if before is None or after is None:
@@ -344,11 +352,20 @@ def endpoints(obs: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
+def one_per_patient(obs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per patient: of each column the first value that is known, by sample name."""
+    if "patient" not in obs or not obs["patient"].dropna().duplicated().any():
+        return obs
+    patient = obs["patient"].where(obs["patient"].notna(), obs.index.to_series())
+    return obs.sort_index().groupby(patient.sort_index(), sort=False).first()
+
+
 def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
     """Summarise one cohort for the first screen and the quality section."""
     record = inputs.provenance[name]
-    obs = inputs.clinical.get(name, pd.DataFrame())
-    cells = int(obs["n_cells"].sum()) if "n_cells" in obs else 0
+    samples = inputs.clinical.get(name, pd.DataFrame())
+    obs = one_per_patient(samples)
+    cells = int(samples["n_cells"].sum()) if "n_cells" in samples else 0
     sampling = record.get("sampling") or {}
     design = sampling.get("design", "")
     text = SAMPLING.get(design, str(design) or "not stated")
@@ -362,6 +379,7 @@ def cohort_facts(inputs: ReportInputs, name: str) -> dict[str, Any]:
         "kind": record.get("kind", "bulk"),
         "simulated": bool(record.get("simulated")),
         "n": len(obs),
+        "n_samples": len(samples),
         "n_cells": cells or None,
         "n_started": None if cells or started is None or pd.isna(started) else int(started),
         "her2": counts(obs, "her2", ("positive", "negative", "equivocal")),

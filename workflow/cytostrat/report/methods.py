@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from cytostrat.report import facts, signature_entries, wording
@@ -27,6 +28,7 @@ SOFTWARE_DOI = {
     "numba": "10.1145/2833157.2833162",
 }
 
+SCORES = {"ihc": "immunohistochemistry", "ish": "in situ hybridisation"}
 ROLES = {"celltype": "cell-type markers", "comparator": "comparators", "control": "controls"}
 
 
@@ -120,10 +122,7 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
     )
     out.append(
         f"Cohorts: {named}. Expression was brought to approved HGNC symbols and to the log2 "
-        "scale; one primary tumour per woman was kept, and a patient found in two cohorts was "
-        "kept in the first. HER2 status follows the immunohistochemistry score and in situ "
-        "hybridisation before a stated call; a missing or indeterminate status is missing, never "
-        "negative."
+        f"scale. {_kept(inputs)} {_her2(inputs)}"
     )
     methods = config["methods"]
     first = METHODS.get(inputs.method)
@@ -207,9 +206,80 @@ def paragraphs(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> li
             f"{rule['min_cohorts']} cohorts. Its random-set p is k / r times the r-th smallest of "
             "those of its k cohorts, r being the least that is more than half of k and a cohort on "
             "the other side counting with 1; that is valid however they depend on each other "
-            "(Ruger 1978, Metrika 25:171-178)."
+            "(Ruger 1978, Metrika 25:171-178)." + _sizes(inputs)
         )
     return out
+
+
+def _column(inputs: ReportInputs, cohort: str, name: str) -> pd.Series:
+    """Return the known values of a clinical column; none where the cohort lacks it."""
+    return inputs.clinical[cohort].get(name, pd.Series(dtype=object)).dropna().astype(str)
+
+
+def _by_value(inputs: ReportInputs, cohorts: Sequence[str], name: str) -> dict[str, list[str]]:
+    """Return what a column holds, in words, and the cohorts in which it does."""
+    found: dict[str, list[str]] = {}
+    for cohort in cohorts:
+        values = sorted(set(_column(inputs, cohort, name)))
+        found.setdefault(wording.join_names(values) or "not recorded", []).append(cohort)
+    return found
+
+
+def _kept(inputs: ReportInputs) -> str:
+    """Write which samples are in the cohorts: their type, sex, and how many of a patient."""
+    bulk = [c for c in inputs.cohorts if inputs.provenance[c].get("kind") != "single_cell"]
+    clauses = []
+    for column, what in (("sample_type", "sample type"), ("sex", "sex")):
+        found = _by_value(inputs, bulk, column)
+        values = [f"{value} in {wording.join_names(names)}" for value, names in found.items()]
+        only = next(iter(found), "")
+        clauses.append(f"{what}: {only if len(found) == 1 else ', '.join(values)}")
+    several = [
+        f"{c} ({len(obs)} samples of {patients} patients)"
+        for c in bulk
+        if (patients := len(facts.one_per_patient(obs := inputs.clinical[c]))) < len(obs)
+    ]
+    clauses.append(
+        "one sample per patient"
+        + (f" but for {wording.join_names(several)}" if several else "")
+        + (", a patient found in two cohorts kept in the first" if len(bulk) > 1 else "")
+    )
+    return f"Samples kept: {'; '.join(clauses)}." if bulk else ""
+
+
+def _her2(inputs: ReportInputs) -> str:
+    """Write what HER2 status rests on in each cohort."""
+    found: dict[str, list[str]] = {}
+    for cohort in inputs.cohorts:
+        sources = set(_column(inputs, cohort, "her2_source"))
+        scores = sorted({part for source in sources for part in source.split("+")} & set(SCORES))
+        words = [wording.join_names(SCORES[score] for score in scores)] if scores else []
+        words += ["a stated call"] if "stated" in sources else []
+        found.setdefault(", else ".join(words) or "not recorded", []).append(cohort)
+    parts = [f"{what} in {wording.join_names(names)}" for what, names in found.items()]
+    only = next(iter(found), "not recorded")
+    return (
+        f"HER2 status: {only if len(found) <= 1 else '; '.join(parts)}. A missing or indeterminate "
+        "status is missing, never negative."
+    )
+
+
+def _sizes(inputs: ReportInputs) -> str:
+    """Write of claims that ask how much, not whether, what their estimates are compared with."""
+    judged = set(inputs.verdicts["claim"])
+    sized = [
+        f"{claim['id']} ({wording.scale_of(claim['select']['scale']).label} "
+        f"{float(claim['threshold']):g})"
+        for claim in inputs.claims.get("claims") or []
+        if claim.get("threshold") and claim["id"] in judged
+    ]
+    if not sized:
+        return ""
+    return (
+        " A claim that asks how much and not whether is compared with a stated size in place of no "
+        "difference, cohort by cohort, with q over its own signatures and without random sets: "
+        f"{wording.join_names(sized)}."
+    )
 
 
 def _bound(scale: str, value: float) -> str:

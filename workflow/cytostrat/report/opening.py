@@ -35,39 +35,56 @@ def _short(inputs: ReportInputs, lines: Sequence[Mapping[str, Any]]) -> str:
     if not pooled and not single:
         return ""
     rule, parts = inputs.rule, []
+    fewest = rule["min_cohorts"]
     if pooled:
         apart = [line for line in pooled if line["contrast"].differs]
         named = [f"{line['signature'].title}, {line['contrast'].verb}" for line in apart]
-        over = f"pooled over {rule['min_cohorts']} cohorts or more"
+        over = f"pooled over {fewest} cohorts or more"
         if len(pooled) == 1:
             only = pooled[0]
-            how = f"differs ({only['contrast'].verb})" if apart else "does not differ"
-            parts.append(f"{only['signature'].title}, the one primary signature {over}, {how}")
+            how = f"differs ({only['contrast'].verb})" if apart else "is not shown to differ"
+            parts.append(
+                f"{only['signature'].title}, the one primary signature {over}, {how}: "
+                f"{wording.estimate(only['contrast'].adjusted)}"
+            )
         else:
             parts.append(
-                f"{len(apart) or 'none'} of {len(pooled)} primary signatures {over} "
-                f"{'differ' if len(apart) > 1 else 'differs'}"
+                f"{_differ(len(apart), f'{len(pooled)} primary signatures {over}')}"
                 + (f" ({'; '.join(named)})" if named else "")
             )
     if single:
-        some = [
-            f"{line['signature'].title} in {line['contrast'].differ} of "
-            f"{wording.plural(line['contrast'].usable, 'usable cohort')}"
-            for line in single
-            if line["contrast"].differ
-        ]
-        of = wording.plural(len(single), "primary signature") + " usable in fewer cohorts"
+        alone = {cohort for line in lines for cohort in line["contrast"].seen} if not pooled else ()
+        some = [line for line in single if line["contrast"].differ]
+        if len(alone) == 1:
+            (cohort,) = alone
+            named = [line["signature"].title for line in some]
+            of = f"{wording.plural(len(single), 'primary signature')} usable in {cohort}"
+        else:
+            named = [
+                f"{line['signature'].title} in {line['contrast'].differ} of "
+                f"{wording.plural(line['contrast'].usable, 'usable cohort')}"
+                for line in some
+            ]
+            of = (
+                f"{wording.plural(len(single), 'primary signature')} usable in fewer than "
+                f"{fewest} cohorts"
+            )
+        where = "" if len(alone) == 1 else (" in single cohorts" if some else " in any of them")
         parts.append(
-            f"of {of}, {len(some)} {'differ' if len(some) > 1 else 'differs'} in single cohorts "
-            f"({'; '.join(some)})"
-            if some
-            else f"none of {of} differs in any of them"
+            f"{_differ(len(some), of)}{where}" + (f" ({'; '.join(named)})" if named else "")
         )
     return (
         f"By HER2, given {wording.adjustment_words(inputs.adjustment)}: {'; '.join(parts)}. To "
         f"differ takes q < {rule['alpha']:g} in its family, p < {rule['null_alpha']:g} against "
         "random sets and a 95 % interval without zero."
     )
+
+
+def _differ(n: int, of: str) -> str:
+    """Write how many of the signatures differ; that none is shown to is no proof of equality."""
+    if not n:
+        return f"none of {of} is shown to differ"
+    return f"{n} of {of} {'differs' if n == 1 else 'differ'}"
 
 
 def limits(inputs: ReportInputs, cohorts: Sequence[Mapping[str, Any]]) -> list[str]:

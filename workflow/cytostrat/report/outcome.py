@@ -15,6 +15,7 @@ from cytostrat.tables import ENDPOINTS
 
 WITH_PROLIFERATION = "proliferation"
 SHARE = "share of total"
+FEWEST_TRANSCRIPTS = 20
 CAUSE_SPECIFIC = "cause-specific hazard"
 OVERSTATES = "overstates the risk"
 SIDES = {
@@ -200,10 +201,22 @@ def cell_words(inputs: ReportInputs, genes: Sequence[str]) -> list[str]:
     for (cohort, gene), own in rows.groupby(["cohort", "signature"], sort=True):
         top = own.sort_values(["estimate", "stratum"], ascending=[False, True]).iloc[0]
         patients = inputs.clinical[cohort]["patient"].nunique()
-        who = wording.plural(patients, "patient") + ("" if patients > 1 else ", a description")
+        if patients > 1:
+            out.append(
+                f"{gene}: {wording.percent(top['estimate'])} of its transcripts in "
+                f"{top['stratum']} cells ({cohort}, {wording.plural(patients, 'patient')})"
+            )
+            continue
+        # of one patient the row counts transcripts
+        share = (
+            f"{wording.count(top['n_case'])} of {wording.count(top['n'])} transcripts in "
+            f"{top['stratum']} cells"
+        )
+        if float(top["n"]) >= FEWEST_TRANSCRIPTS:
+            share += f", {wording.percent(top['estimate'])}"
         out.append(
-            f"{gene}: {wording.percent(top['estimate'])} of its transcripts in {top['stratum']} "
-            f"cells ({cohort}, {who})"
+            f"{gene}: {share} ({wording.percent(top['low'])} to {wording.percent(top['high'])}; "
+            f"{cohort}, 1 patient, a description)"
         )
     return out
 

@@ -88,11 +88,17 @@ def _short(shelves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _ways(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Write how lines are decided, in brackets; nothing where there is none."""
-    how = {word: sum(word in line["words"] for line in lines) for word in DECIDED}
-    ways = ", ".join(f"{n} {word}" for word, n in how.items() if n)
-    twice = "; estimates of one statement may differ" if sum(how.values()) > len(lines) else ""
-    return f" ({ways}{twice})" if ways else ""
+    """Write how lines are decided, in brackets; nothing where there is none.
+
+    A line whose estimates are decided in several ways counts once, as mixed.
+    """
+    how: Counter[str] = Counter()
+    for line in lines:
+        found = [word for word in DECIDED if word in line["words"]]
+        how[found[0] if len(found) == 1 else f"mixed ({' and '.join(found)})"] += 1
+    order = {word: place for place, word in enumerate(DECIDED)}
+    ways = sorted(how, key=lambda word: (order.get(word, len(order)), word))
+    return f" ({', '.join(f'{how[word]} {word}' for word in ways)})" if ways else ""
 
 
 def _decided_in(single: pd.DataFrame, *, pooled: bool, words: Sequence[str]) -> str:
@@ -127,6 +133,31 @@ def _remarks(
         "no size that matters is declared for this unit, so no difference cannot be said; with "
         "this n only a very large effect would have been seen",
     ]
+
+
+def _open(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what keeps single estimates inconclusive, and how many of them, the commonest first."""
+    stuck = [entry for entry in entries if entry["verdict"] == "inconclusive"]
+    count = Counter(reason for entry in stuck for reason in entry["obstacles"])
+    if not count:
+        return []
+    of = f" of {len(stuck)}" if len(stuck) > 1 else ""
+    parts = [f"{reason}{f' in {n}{of}' if of else ''}" for reason, n in count.most_common()]
+    return [f"inconclusive: {', '.join(parts)}"]
+
+
+def _obstacles(rule: Mapping[str, Any], row: pd.Series, null: float) -> list[str]:
+    """Return what keeps an estimate from a verdict, in words that can be counted."""
+    found = []
+    if wording.finite(row["low"]) and float(row["low"]) <= null <= float(row["high"]):
+        found.append("the interval holds no difference")
+    for name, level, text in (
+        ("q", "alpha", "q is not below {:g}"),
+        ("null_p", "null_alpha", "random sets do as well"),
+    ):
+        if wording.finite(row[name]) and float(row[name]) >= rule[level]:
+            found.append(text.format(rule[level]))
+    return found
 
 
 def of_therapy(lines: Sequence[Mapping[str, Any]], therapy: str) -> list[Mapping[str, Any]]:
@@ -183,7 +214,12 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
     therapy = next(
         (t for t in inputs.therapies.get("therapies") or [] if t["id"] == claim.get("therapy")), {}
     )
-    drawn = [entry for entry in entries if wording.finite(entry["row"]["estimate"])]
+    # what can't be judged is neither drawn nor counted in a range; the tables hold its numbers
+    drawn = [
+        entry
+        for entry in entries
+        if wording.finite(entry["row"]["estimate"]) and entry["verdict"] != UNTESTABLE
+    ]
     reasons = list(dict.fromkeys(entry["reason"] for entry in entries if entry["reason"]))
     reachable = bool(answer["reachable"].fillna(False).astype(bool).any())
     return {
@@ -227,7 +263,10 @@ def _line(inputs: ReportInputs, claim: Mapping[str, Any]) -> dict[str, Any] | No
         "pool": list(dict.fromkeys(pooled["reason"])) if answer is not pooled else [],
         "reachable": reachable,
         "decided_in": _decided_in(single, pooled=answer is pooled, words=list(words)),
-        "remarks": _remarks(inputs, entries, reachable=reachable),
+        "remarks": [
+            *_remarks(inputs, entries, reachable=reachable),
+            *([] if answer is pooled else _open(entries)),
+        ],
         "strip": strips.strip([{**entry["row"], "kind": "verdict"} for entry in drawn]),
         "simulated": inputs.any_simulated(sorted(set(answer["cohort"]))),
     }
@@ -256,8 +295,8 @@ def _summary(drawn: Sequence[Mapping[str, Any]], *, pooled: bool) -> list[dict[s
         {
             "number": f"{wording.scale_of(scale).label} {wording.number(min(values))} to "
             f"{wording.number(max(values))}",
-            "what": f"over {len(drawn)} estimates in {wording.plural(cohorts, 'cohort')}, "
-            "one by one",
+            "what": f"over {len(drawn)} usable estimates in "
+            f"{wording.plural(cohorts, 'cohort')}, one by one",
         }
     ]
 
@@ -269,6 +308,7 @@ def _entry(
     numbers = {key: row[key] for key in ("estimate", "low", "high")}
     if scale == "r2" and claim.get("threshold"):
         numbers["null"] = float(claim["threshold"])
+    null = numbers.get("null", wording.scale_of(scale).null)
     pooled = row["cohort"] in facts.POOLED_NAMES
     verdict = str(row["verdict"])
     return {
@@ -283,6 +323,7 @@ def _entry(
         "verdict": verdict,
         "state": palette.VERDICTS.get(verdict, "none"),
         "reachable": "" if pd.isna(row["reachable"]) else ("yes" if row["reachable"] else "no"),
+        "obstacles": _obstacles(inputs.rule, row, null),
         "reason": "" if wording.is_missing(row["reason"]) else str(row["reason"]),
         "simulated": inputs.any_simulated([row["cohort"]]),
     }
