@@ -31,6 +31,7 @@ def prepared(repository, tmp_path_factory):
             "her2_status": np.where(found.facts["her2"], "positive", "negative"),
             "er_status": np.where(found.facts["er"], "positive", "negative"),
             "age": found.facts["age"],
+            "histology": "ductal",
         }
     ).to_csv(folder / "patients.csv", index=False)
     files = [folder / "expression.csv", folder / "patients.csv"]
@@ -57,6 +58,7 @@ def test_draft_then_check_of_new_data(cohort, capsys):
     assert "Sure:" in drafted
     assert "columns.her2 is her2_status (negative 28, positive 12; ERBB2 confirms" in drafted
     assert "To check:" in drafted
+    assert "Columns not used: histology." in drafted
     assert (cohort / "mine.yaml").is_file()
     assert run("check", "mine.yaml") == 0
     checked = capsys.readouterr().out

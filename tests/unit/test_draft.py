@@ -387,10 +387,76 @@ def test_no_word_is_read_as_its_opposite_and_missing_is_never_negative(positive,
         assert word not in MISSING
 
 
-def test_an_unknown_word_is_no_guess():
-    table = pd.DataFrame({"her2_status": ["positive", "negative", "purple"]}, dtype=object)
+UNKNOWN = [
+    ("her2", "her2_status", {"neg": 25, "pos": 5, "n.b.": 10},
+     {"neg": "negative", "pos": "positive", "n.b.": None}),
+    ("her2", "her2_status", {"neg": 5, "pos": 3, "n.b.": 30},
+     {"neg": "negative", "pos": "positive", "n.b.": None}),
+    ("her2_ihc", "HER2_IHC", {"0": 10, "1+": 9, "2+": 5, "3+": 6, "3+ (strong)": 1},
+     {"0": "0", "1+": "1+", "2+": "2+", "3+": "3+", "3+ (strong)": None}),
+    ("er", "er_status", {"0": 10, "1": 20, "9": 3},
+     {"0": "negative", "1": "positive", "9": None}),
+    ("her2", "subtype", {"TNBC": 9, "HER2+": 5, "ER+": 20, "n.b.": 2},
+     {"TNBC": "negative", "HER2+": "positive", "ER+": "negative", "n.b.": None}),
+]  # fmt: skip
+
+
+def _column(counts):
+    return pd.Series([word for word, n in counts.items() for _ in range(n)], dtype=object)
+
+
+@pytest.mark.parametrize(("name", "column", "counts", "wanted"), UNKNOWN)
+def test_a_word_not_understood_is_missing_and_said(name, column, counts, wanted):
+    table = pd.DataFrame({column: _column(counts)})
     guesses, _ = columns.guess_columns({"main": table}, kind="bulk")
+    (guess,) = [one for one in guesses if one.key == f"columns.{name}"]
+    assert guess.value == {"column": column, "values": wanted}
+    ((word, n),) = [(word, n) for word, n in counts.items() if wanted[word] is None]
+    assert f"{word!r} ({n}) is not understood and read as missing" in " ".join(guess.doubts)
+    assert f"columns.{name}.values, or list under missing_values" in " ".join(guess.doubts)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "counts"),
+    [
+        ("her2", "her2_status", {"purple": 10, "green": 9, "neg": 2}),
+        # scores, of which 0 and 1 must not become a negative and a positive call
+        ("her2", "her2_status", {"0": 30, "1": 20, "2": 5, "3": 5}),
+        ("chemo", "chemo", {"0": 30, "1": 20, "2": 5, "3": 5}),
+        ("age", "age", {"<50": 10, "50-60": 20}),
+    ],
+)
+def test_a_column_that_only_its_name_speaks_for_is_named(name, column, counts):
+    table = pd.DataFrame({column: _column(counts)})
+    guesses, (remark,) = columns.guess_columns({"main": table}, kind="bulk")
     assert guesses == []
+    assert remark.startswith(f"{column} is not used: its name speaks of {name}, but too few of")
+    assert all(f"{word!r} ({n})" in remark for word, n in counts.items())
+    assert remark.endswith(f"map them under columns.{name}.values")
+
+
+def test_a_draft_with_unknown_words_passes_the_check_and_lists_columns_not_used(
+    small, tmp_path, index, signatures
+):
+    values, facts, _ = small
+    words = np.where(facts["her2"], "pos", "neg").astype(object)
+    words[:3] = "n.b."
+    clinical = _clinical(facts, note="x", pT="2", os_days=facts["time"], dead="0")
+    found = Drafted(
+        _write(tmp_path, values.T, clinical.assign(HER2=words)), tmp_path, index, signatures
+    )
+    assert "      n.b.: null  # CHECK: 3 values\n" in found.draft.text
+    assert "columns.her2 is HER2 (" in found.unsure
+    assert "'n.b.' (3) is not understood" in found.unsure
+    assert found.findings.problems == []
+    assert found.facts["her2"].startswith("negative 25, positive 12, missing 3 ")
+    assert found.draft.unused == ["note", "pT"]
+
+
+def test_long_lists_are_cut():
+    names = [f"c{number}" for number in range(5)]
+    assert columns.shortened(names, 4) == "c0, c1, c2, c3, c4"
+    assert columns.shortened(names, 3) == "c0, c1, c2 and 2 others"
 
 
 def test_units_of_time_by_name_and_by_size():

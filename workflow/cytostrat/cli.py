@@ -18,6 +18,7 @@ from cytostrat.tables import write_bytes
 HOME = Path(__file__).resolve().parents[2]
 RESOURCES = HOME / "resources"
 WIDTH = 100
+MOST_NAMES = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _draft(options: argparse.Namespace) -> int:
     from cytostrat import draft
+    from cytostrat.draft.columns import shortened
     from cytostrat.genes import read_index
 
     name = options.name or draft.cohort_name(options.files[0])
@@ -108,6 +110,8 @@ def _draft(options: argparse.Namespace) -> int:
     write_bytes(output, found.text.encode())
     _list("Sure:", found.sure)
     _list("To check:", found.unsure)
+    if found.unused:
+        print(f"\nColumns not used: {shortened(found.unused, MOST_NAMES)}.")
     print(f"\nWritten: {output}. Look at its lines marked CHECK, then: cytostrat check {output}")
     return 0
 

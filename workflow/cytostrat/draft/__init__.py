@@ -46,11 +46,14 @@ class Draft:
         The YAML.
     sure, unsure
         Sentences for the person who reads it.
+    unused
+        Columns of the clinical tables that no key names.
     """
 
     text: str = ""
     sure: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 def draft(paths: Sequence[Path], *, output: Path, index: GeneIndex, name: str = "") -> Draft:
@@ -93,6 +96,7 @@ def draft(paths: Sequence[Path], *, output: Path, index: GeneIndex, name: str = 
         entries.note("expression.source", "no expression matrix was found: give its path")
     out.text = entries.text()
     out.sure, out.unsure = entries.sentences()
+    out.unused = entries.unused(tables)
     cohortfile.check(write.parsed(out.text), file=output, environ=os.environ)
     return out
 

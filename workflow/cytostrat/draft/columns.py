@@ -1,13 +1,16 @@
 """Which clinical column says what, and which of its values means what.
 
 A guess rests on the column's name and on its values; where both fit it is sure, otherwise it
-carries the reason to look at it. Columns that look like HER2, ER or PR but were derived from
-expression or copy number are never taken: they are listed for the reader.
+carries the reason to look at it. A value that is not understood is drafted as missing, never as
+negative, and said; a column of which hardly a value is understood is named instead. Columns that
+look like HER2, ER or PR but were derived from expression or copy number are never taken: they are
+listed for the reader.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +22,8 @@ from cytostrat.harmonise.clinical import Tables, canonical, fold
 
 MOST_VALUES = 40
 SHOWN = 6
+UNREAD = "?"
+_CODES_OF_MISSING = frozenset({"9", "99", "-1", "-9"})
 
 _POSITIVE = re.compile(
     r"^(?:pos(?:i?ti?ve)?\.?|p|\+|yes|y|true|amplified|amp(?:lification)?|over-?expressed|"
@@ -86,6 +91,8 @@ class Guess:
         Reasons to look at it; none means sure.
     found
         What the values are, in words.
+    unread
+        Values that are not understood and so written as missing, with how often they occur.
     """
 
     key: str
@@ -94,11 +101,16 @@ class Guess:
     column: str
     doubts: tuple[str, ...] = ()
     found: str = ""
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Field:
-    """How one canonical column is recognised: by name, then by values."""
+    """How one canonical column is recognised: by name, then by values.
+
+    `values` maps each value to a canonical one, to None (missing) or to `UNREAD`; it returns None
+    where the column is another's.
+    """
 
     name: re.Pattern[str]
     values: Callable[[Sequence[str]], dict[str, Any] | None]
@@ -119,33 +131,44 @@ def distinct(values: Sequence[str]) -> list[str]:
     return sorted({value.strip() for value in values}, key=lambda text: (fold(text), text))
 
 
+def _kinds(mapping: Mapping[str, Any]) -> set[Any]:
+    """Return the canonical values that a map leads to."""
+    return set(mapping.values()) - {None, UNREAD}
+
+
+def _by_level(read: Callable[[str], Any], values: Sequence[str], *, fewest: int = 1) -> Any:
+    """Read each value by itself; below `fewest` canonical values none counts as understood."""
+    out = {level: read(fold(level)) for level in distinct(values)}
+    return out if len(_kinds(out)) >= fewest else dict.fromkeys(out, UNREAD)
+
+
+def _binary(values: Sequence[str]) -> bool:
+    """Tell whether the numbers among the values are 0 and 1 alone, codes of missing apart."""
+    numbers = {fold(value) for value in values if re.match(r"[+-]?\d", value.strip())}
+    return bool(numbers & {"0", "1"}) and numbers - _CODES_OF_MISSING <= {"0", "1"}
+
+
 def _receptor(values: Sequence[str], *, words: Mapping[str, str] | None = None) -> Any:
     """Map the words for positive and negative, or 0 and 1."""
     names = {"+": "positive", "-": "negative", "=": "equivocal", **(words or {})}
-    levels = distinct(values)
-    if {fold(level) for level in levels} <= {"0", "1"} and levels:
-        return {level: names["+" if fold(level) == "1" else "-"] for level in levels}
-    out: dict[str, Any] = {}
-    for level in levels:
-        text = fold(level)
-        if _POSITIVE.match(text):
-            out[level] = names["+"]
-        elif _NEGATIVE.match(text):
-            out[level] = names["-"]
-        elif _EQUIVOCAL.match(text):
-            out[level] = names["="]
-        elif UNCLEAR.match(text):
-            out[level] = None
-        else:
-            return None
-    return out if set(out.values()) - {None} else None
+
+    def by_word(text: str) -> Any:
+        for pattern, mark in ((_POSITIVE, "+"), (_NEGATIVE, "-"), (_EQUIVOCAL, "=")):
+            if pattern.match(text):
+                return names[mark]
+        return None if UNCLEAR.match(text) else UNREAD
+
+    def by_number(text: str) -> Any:
+        return {"1": names["+"], "0": names["-"]}.get(text, by_word(text))
+
+    out = _by_level(by_word, values)
+    return _by_level(by_number, values) if not _kinds(out) and _binary(values) else out
 
 
 def _two_groups(values: Sequence[str]) -> Any:
-    out = _receptor(values)
-    if out is None:
-        return None
-    return {level: None if value == "equivocal" else value for level, value in out.items()}
+    return {
+        level: None if value == "equivocal" else value for level, value in _receptor(values).items()
+    }
 
 
 def _ish(values: Sequence[str]) -> Any:
@@ -153,69 +176,64 @@ def _ish(values: Sequence[str]) -> Any:
 
 
 def _score(values: Sequence[str]) -> Any:
-    out: dict[str, Any] = {}
-    for level in distinct(values):
-        match = _IHC.match(fold(level))
-        if not match:
-            if UNCLEAR.match(fold(level)):
-                out[level] = None
-                continue
-            return None
-        out[level] = "0" if match[1] == "0" else f"{match[1]}+"
-    return out if len(set(out.values()) - {None}) >= 3 else None
+    def read(text: str) -> Any:
+        if match := _IHC.match(text):
+            return "0" if match[1] == "0" else f"{match[1]}+"
+        return None if UNCLEAR.match(text) else UNREAD
+
+    written = any(re.match(r"[1-3]\s?\+", value.strip()) for value in values)
+    return _by_level(read, values, fewest=1 if written else 3)
 
 
-def _yes_no(values: Sequence[str]) -> Any:
-    levels = distinct(values)
-    table = {"1": "yes", "yes": "yes", "y": "yes", "true": "yes", "treated": "yes",
-             "0": "no", "no": "no", "n": "no", "false": "no", "untreated": "no",
-             "unknown": None}  # fmt: skip
-    out = {level: table.get(fold(level), "?") for level in levels}
-    return None if "?" in out.values() or not set(out.values()) - {None} else out
+def _by_table(table: Mapping[str, Any]) -> Callable[[Sequence[str]], Any]:
+    """Read by a table of words; its 0 and 1 count where no other number occurs."""
+
+    def look(values: Sequence[str]) -> Any:
+        binary = _binary(values)
+        return _by_level(
+            lambda text: UNREAD if text in {"0", "1"} and not binary else table.get(text, UNREAD),
+            values,
+        )
+
+    return look
 
 
-def _response(values: Sequence[str]) -> Any:
-    table = {"pcr": "yes", "1": "yes", "yes": "yes", "cr": "yes", "rd": "no", "0": "no", "no": "no",
-             "non-pcr": "no", "npcr": "no", "no pcr": "no", "nopcr": "no"}  # fmt: skip
-    out = {level: table.get(fold(level), "?") for level in distinct(values)}
-    return None if "?" in out.values() else out
+_yes_no = _by_table(
+    {"1": "yes", "yes": "yes", "y": "yes", "true": "yes", "treated": "yes",
+     "0": "no", "no": "no", "n": "no", "false": "no", "untreated": "no", "unknown": None}
+)  # fmt: skip
+_response = _by_table(
+    {"pcr": "yes", "1": "yes", "yes": "yes", "cr": "yes", "rd": "no", "0": "no", "no": "no",
+     "non-pcr": "no", "npcr": "no", "no pcr": "no", "nopcr": "no"}
+)  # fmt: skip
 
 
 def _matched(pattern: re.Pattern[str], convert: Callable[[str], Any], fewest: int) -> Callable:
-    def look(values: Sequence[str]) -> Any:
-        out: dict[str, Any] = {}
-        for level in distinct(values):
-            match = pattern.match(fold(level))
-            if match is None and not UNCLEAR.match(fold(level)):
-                return None
-            out[level] = convert(match[1]) if match else None
-        return out if len(set(out.values()) - {None}) >= fewest else None
+    def read(text: str) -> Any:
+        if match := pattern.match(text):
+            return convert(match[1])
+        return None if UNCLEAR.match(text) else UNREAD
 
-    return look
+    return lambda values: _by_level(read, values, fewest=fewest)
 
 
 def _named(table: Mapping[str, str], fewest: int = 1) -> Callable:
-    def look(values: Sequence[str]) -> Any:
-        out: dict[str, Any] = {}
-        for level in distinct(values):
-            text = re.sub(r"^brca[._ ]", "", fold(level))
-            hit = [name for pattern, name in table.items() if re.fullmatch(pattern, text)]
-            if not hit and not UNCLEAR.match(text):
-                return None
-            out[level] = hit[0] if hit else None
-        return out if len(set(out.values()) - {None}) >= fewest else None
+    def read(text: str) -> Any:
+        text = re.sub(r"^brca[._ ]", "", text)
+        hit = [name for pattern, name in table.items() if re.fullmatch(pattern, text)]
+        return hit[0] if hit else None if UNCLEAR.match(text) else UNREAD
 
-    return look
+    return lambda values: _by_level(read, values, fewest=fewest)
 
 
-def _number(low: float, high: float, *, share: float = 0.97) -> Callable:
+def _number(low: float, high: float) -> Callable:
     def look(values: Sequence[str]) -> Any:
         numbers = pd.to_numeric(pd.Series(list(values)), errors="coerce")
-        good = numbers.between(low, high)
-        if not len(numbers) or good.mean() < share or numbers.nunique() < min(5, len(numbers)):
+        if numbers.nunique() < min(5, numbers.notna().sum()):
             return None
-        words = [text for text, ok in zip(values, numbers.notna(), strict=True) if not ok]
-        return dict.fromkeys(distinct(words))
+        good = numbers.between(low, high)
+        words = [text for text, ok in zip(values, good, strict=True) if not ok]
+        return dict.fromkeys(distinct(words), UNREAD)
 
     return look
 
@@ -249,7 +267,8 @@ FIELDS: dict[str, _Field] = {
                  _two_groups, derived=True),
     "pr": _Field(_is(r"^(?:pr|pgr)\b|\b(?:pr|pgr) (?:status|ihc)|progesterone|path pr"),
                  _two_groups, derived=True),
-    "pam50": _Field(_is(r"pam50|claudin|intrinsic|subtype"), _named(_PAM50, 2)),
+    "pam50": _Field(_is(r"pam50|claudin|intrinsic|subtype"), _named(_PAM50, 2),
+                    _is(r"histolog")),
     "grade": _Field(_is(r"grade|^nhg$|^bmngrd$"),
                     _matched(_GRADE, lambda g: _ROMAN.get(g, g if not g.isdigit() else int(g)), 2),
                     _is(r"predict|mgc|sgc|ggi")),
@@ -316,24 +335,63 @@ def guess_columns(
     """
     guesses: list[Guess] = []
     remarks: list[str] = []
+    unread: list[tuple[str, str, str]] = []
     for name, rules in FIELDS.items():
         if name.startswith("cell_") and kind != "single_cell":
             continue
-        candidates = _candidates(name, rules, tables, remarks)
+        candidates, foreign = _candidates(name, rules, tables, remarks)
         if not candidates:
+            unread += [(name, *place) for place in foreign]
             continue
         best, *others = sorted(candidates, key=lambda item: item[0])
         guesses.append(_chosen(name, rules, best[1:], [item[1:] for item in others], tables))
     if not any(guess.key == "columns.her2" for guess in guesses):
         guesses += _combined(tables, {guess.key for guess in guesses})
+    used = {(guess.table, guess.column) for guess in guesses}
+    found = {guess.key for guess in guesses}
+    remarks += [
+        f"{column} is not used: its name speaks of {name}, but too few of its values "
+        f"({_shown(Counter(present(tables[table][column])))}) are understood; map them under "
+        f"columns.{name}.values"
+        for name, table, column in unread
+        if (table, column) not in used and f"columns.{name}" not in found
+    ]
     return guesses, list(dict.fromkeys(remarks))
+
+
+def shortened(names: Sequence[str], most: int) -> str:
+    """Return names as a list in words, cut after `most` where more than one is cut."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} others"
+
+
+def _shown(counts: Mapping[str, int]) -> str:
+    """Return values with how often they occur, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return shortened([f"{value!r} ({n})" for value, n in ordered], SHOWN)
+
+
+def _unread(mapping: Mapping[str, Any], values: Sequence[str]) -> Counter[str]:
+    """Return the values that are not understood, with how often they occur."""
+    return Counter(value for value in values if mapping.get(value) == UNREAD)
+
+
+def _mostly_read(unread: Mapping[str, int], values: Sequence[str]) -> bool:
+    """Tell whether most values, or most of the different ones, are understood."""
+    n_values, n_levels = len(values), len(set(values))
+    most = 2 * sum(unread.values()) < n_values or 2 * len(unread) < n_levels
+    return most and len(unread) <= MOST_VALUES
 
 
 def _candidates(
     name: str, rules: _Field, tables: Mapping[str, pd.DataFrame], remarks: list[str]
-) -> list[tuple[Any, ...]]:
-    """Return (rank, table, column, map, values) of the columns that fit by name and values."""
-    found = []
+) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
+    """Return (rank, table, column, map, values) of the columns that fit by name and values.
+
+    The second list has table and column of those that fit by name alone.
+    """
+    found, foreign = [], []
     for table, frame in tables.items():
         for position, column in enumerate(frame.columns):
             words = plain(str(column))
@@ -343,7 +401,7 @@ def _candidates(
             if not values:
                 continue
             if rules.derived and _DERIVED.search(words):
-                if _receptor(values) or re.search(r"snp6|mgc|sgc|predict", words):
+                if _kinds(_receptor(values)) or re.search(r"snp6|mgc|sgc|predict", words):
                     remarks.append(
                         f"{column} is not used: it looks like {name.split('_')[0].upper()}, but "
                         "its name speaks of expression, copy number, a later tumour or a part of "
@@ -353,25 +411,37 @@ def _candidates(
             mapping = rules.values(values)
             if mapping is None:
                 continue
+            unread = _unread(mapping, values)
+            if not _mostly_read(unread, values):
+                foreign.append((table, column))
+                continue
             order = _PREFERRED.get(name, ())
             rank = next((n for n, pattern in enumerate(order) if re.search(pattern, words)), 9)
-            found.append(((rank, -len(values), position), table, column, mapping, values))
-    return found
+            n_read = len(values) - sum(unread.values())
+            found.append(((rank, -n_read, bool(unread), position), table, column, mapping, values))
+    return found, foreign
 
 
 def _chosen(
     name: str, rules: _Field, best: Any, others: list[Any], tables: Mapping[str, pd.DataFrame]
 ) -> Guess:
     table, column, mapping, values = best
+    unread = _unread(mapping, values)
+    mapping = _as_missing(mapping)
     doubts = []
     for other_table, other, other_map, other_values in others[:3]:
         if not _same(tables[table][column], tables[other_table][other]):
-            doubts.append(f"{other} ({_counts(other_values, other_map)}) would fit too")
-    if name in {"her2", "er", "pr"} and {fold(key) for key in mapping} <= {"0", "1"}:
+            doubts.append(
+                f"{other} ({_counts(other_values, _as_missing(other_map))}) would fit too"
+            )
+    read = {level: value for level, value in mapping.items() if level not in unread}
+    if name in {"her2", "er", "pr"} and {fold(key) for key in read} <= {"0", "1"}:
         doubts.append("0 is read as negative and 1 as positive")
-    for level, value in mapping.items():
+    for level, value in read.items():
         if value is None and name not in {"stage"} and not UNCLEAR.match(fold(level)):
             doubts.append(f"{level!r} is read as missing")
+    if unread:
+        doubts.append(_unread_doubt(name, unread))
     value: dict[str, Any] = {"column": column}
     if sum(column in frame for frame in tables.values()) > 1:
         value["table"] = table
@@ -382,7 +452,21 @@ def _chosen(
         if numbers.median() < 8:
             value["multiply"] = 10
             doubts.append(f"the median is {numbers.median():g}, so the unit is taken as cm")
-    return Guess(f"columns.{name}", value, table, column, tuple(doubts), _counts(values, mapping))
+    return Guess(
+        f"columns.{name}", value, table, column, tuple(doubts), _counts(values, mapping), unread
+    )
+
+
+def _as_missing(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {level: None if value == UNREAD else value for level, value in mapping.items()}
+
+
+def _unread_doubt(name: str, unread: Mapping[str, int]) -> str:
+    verb = "are" if len(unread) > 1 else "is"
+    return (
+        f"{_shown(unread)} {verb} not understood and read as missing; map under "
+        f"columns.{name}.values, or list under missing_values"
+    )
 
 
 def _needless(name: str, column: str, mapping: Mapping[str, Any], values: Sequence[str]) -> bool:
@@ -422,10 +506,13 @@ def _combined(tables: Mapping[str, pd.DataFrame], taken: set[str]) -> list[Guess
     """Read HER2 and ER off one column of clinical subtypes (TNBC, ER+, HER2+)."""
     for table, frame in tables.items():
         for column in frame:
-            levels = distinct(present(frame[column]))
-            if not levels or not {fold(level) for level in levels} <= set(_SUBTYPES):
+            values = present(frame[column])
+            levels = distinct(values)
+            subtype = "subtype" in plain(column)
+            unread = Counter(value for value in values if fold(value) not in _SUBTYPES)
+            if not levels or not _mostly_read(unread, values):
                 continue
-            if "subtype" not in plain(column) and len(levels) < 2:
+            if not subtype and (unread or len(levels) < 2):
                 continue
             doubts = (
                 "HER2 and ER are read off one column of subtypes; where it says HER2+ alone, ER "
@@ -433,10 +520,13 @@ def _combined(tables: Mapping[str, pd.DataFrame], taken: set[str]) -> list[Guess
             )
             out = []
             for position, name in enumerate(("her2", "er")):
-                mapping = {level: _SUBTYPES[fold(level)][position] for level in levels}
+                mapping = {
+                    level: _SUBTYPES.get(fold(level), (None, None))[position] for level in levels
+                }
                 if f"columns.{name}" not in taken and set(mapping.values()) - {None}:
-                    values = present(frame[column])
+                    said = (*doubts, _unread_doubt(name, unread)) if unread else doubts
                     out.append(Guess(f"columns.{name}", {"column": column, "values": mapping},
-                                     table, column, doubts, _counts(values, mapping)))  # fmt: skip
+                                     table, column, said, _counts(values, mapping),
+                                     unread))  # fmt: skip
             return out
     return []

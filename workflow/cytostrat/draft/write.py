@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from cytostrat.draft.columns import Guess
@@ -97,6 +98,15 @@ class Entries:
                 sure.append(text)
         return sure, unsure + self.remarks
 
+    def unused(self, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+        """Return the columns of the clinical tables that no key names."""
+        used = {table["join"]["column"] for table in self.tables}
+        used.add(self.values.get("sample_to_patient", {}).get("column"))
+        for guess in self.guesses:
+            used |= {guess.value.get(key) for key in ("column", "time", "event")}
+        found = (str(column) for table in tables.values() for column in table)
+        return list(dict.fromkeys(column for column in found if column not in used))
+
     def text(self) -> str:
         """Return the cohort file."""
         blocks = [
@@ -151,7 +161,24 @@ class Entries:
         lines = [f"  # {guess.found}"] if guess.found else []
         lines += [f"  {CHECK}{doubt}" for doubt in guess.doubts]
         value: Any = guess.value
-        if list(value) == ["column"]:
-            value = value["column"]
-        lines.append(f"  {guess.key.split('.')[1]}: {flow(value)}")
+        name = guess.key.split(".")[1]
+        if guess.unread:
+            lines += [f"  {name}:", *_spread(value, guess.unread)]
+        else:
+            value = value["column"] if list(value) == ["column"] else value
+            lines.append(f"  {name}: {flow(value)}")
         return "\n".join(lines) + "\n"
+
+
+def _spread(value: Mapping[str, Any], unread: Mapping[str, int]) -> list[str]:
+    """Return an entry with its values on lines of their own, those not understood marked."""
+    lines = []
+    for key, item in value.items():
+        if key != "values":
+            lines.append(f"    {key}: {flow(item)}")
+            continue
+        lines.append("    values:")
+        for level, canonical in item.items():
+            mark = f"  {CHECK}{unread[level]} values" if level in unread else ""
+            lines.append(f"      {flow(level)}: {flow(canonical)}{mark}")
+    return lines
