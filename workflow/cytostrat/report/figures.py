@@ -425,7 +425,7 @@ def kaplan_meier(
     year = 365.25
     with style():
         figure = Figure(figsize=(4.1, 3.3))
-        axes = figure.add_axes((0.17, 0.42, 0.79, 0.48))
+        axes = figure.add_axes((0.19, 0.42, 0.77, 0.48))
         beneath = blended_transform_factory(axes.transData, figure.transFigure)
         reach = float(curves["time"].max()) / year
         ticks = MaxNLocator(5, integer=reach >= 5).tick_values(0, reach)
@@ -454,7 +454,10 @@ def kaplan_meier(
         axes.set_ylim(0, 1.02)
         axes.set_xlim(0, reach)
         axes.set_xlabel("years")
-        axes.set_ylabel("free of event, other deaths censored" if competing else "free of event")
+        axes.set_ylabel(
+            "free of event,\nother deaths censored" if competing else "free of event",
+            fontsize=8.5,
+        )
         axes.set_title(wording.visible(f"{cohort}, {endpoint}"), loc="left")
         axes.legend(loc="lower left")
         return finish(
