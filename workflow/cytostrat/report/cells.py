@@ -204,7 +204,7 @@ def composition(
     with drawing.style():
         # the list of types needs its height beside few patients
         height = max(1.1 + step * len(order), 0.3 + 0.17 * len(types))
-        figure = Figure(figsize=(6.2, height), layout="constrained")
+        figure = Figure(figsize=(5.6, height), layout="constrained")
         axes = figure.add_subplot()
         left = np.zeros(len(order))
         for name in types:

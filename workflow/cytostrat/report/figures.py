@@ -382,7 +382,7 @@ def heatmap(
         sns.heatmap(
             matrix.astype(float), ax=axes, cmap=palette.DIVERGING if diverging else "Blues",
             vmin=-limit if diverging else 0, vmax=limit, annot=columns <= MOST_NUMBERS, fmt=".2f",
-            annot_kws={"fontsize": 7}, cbar_kws={"label": label, "shrink": 0.7, "aspect": 14},
+            annot_kws={"fontsize": 7.5}, cbar_kws={"label": label, "shrink": 0.7, "aspect": 14},
             linewidths=0.6, linecolor=palette.PAPER, xticklabels=True, yticklabels=True,
         )  # fmt: skip
         for text in axes.texts:
