@@ -121,7 +121,7 @@ def test_clinical_tables_are_checked_where_expression_is_absent(cohort, capsys):
     capsys.readouterr()
     assert run("check", "mine.yaml") == 1
     out = capsys.readouterr().out
-    assert "absent; the 40 samples of table main instead" in out
+    assert "absent; the 40 rows of table main instead" in out
     assert "negative 28, positive 12" in out
     assert "AUC" not in out
 

@@ -515,3 +515,75 @@ def test_cells_without_counts_that_do_not_fit_into_memory_are_drafted_with_a_dou
     cells.write_h5ad(tmp_path / "cells.h5ad")
     found = draft.draft([tmp_path / "cells.h5ad"], output=tmp_path / "draft.yaml", index=index)
     assert "no counts, which cells need" in "\n".join(found.unsure)
+
+
+# --- what is absent ------------------------------------------------------------------------------
+
+
+def _findings(drafted, index, signatures, **changes):
+    """Check the drafted cohort file again, with keys replaced."""
+    drafted.file.write_text(yaml.safe_dump(drafted.spec | changes), encoding="utf-8")
+    return check(drafted.file, index=index, signatures=signatures, min_coverage=0.6)
+
+
+BY_SAMPLE = {"source": "patients.csv", "join": {"column": "id", "to": "sample"}}
+BY_PATIENT = {"source": "patients.csv", "join": {"column": "id", "to": "patient"}}
+TUMOURS = {"rule": "pattern", "pattern": r"^(P\d+)_T\d$"}
+
+
+@pytest.mark.parametrize("table", [BY_SAMPLE, BY_PATIENT])
+@pytest.mark.parametrize("gone", ["patients.csv", "patients_2.csv", "left_out.txt"])
+def test_an_absent_clinical_file_is_the_only_problem(
+    gone, table, small, tmp_path, index, signatures
+):
+    values, facts, _ = small
+    found = Drafted(_write(tmp_path, values.T, _clinical(facts)), tmp_path, index, signatures)
+    (tmp_path / "left_out.txt").write_text("P001")
+    (tmp_path / "patients_2.csv").write_text("id,HER2,age\nP900,1,50\n")
+    changes = {
+        "clinical": [table | {"source": ["patients.csv", "patients_2.csv"]}],
+        "filters": found.spec["filters"] | {"exclude_patients": "left_out.txt"},
+        "expected": {"n": 39},
+    }
+    assert _findings(found, index, signatures, **changes).problems == []
+    (tmp_path / gone).unlink()
+    (problem,) = _findings(found, index, signatures, **changes).problems
+    assert problem.endswith(f"{tmp_path / gone} does not exist; correct the path.")
+
+
+@pytest.mark.parametrize(
+    ("table", "rule", "counted"),
+    [
+        (BY_SAMPLE, {"rule": "identity"}, True),
+        (BY_PATIENT, {"rule": "identity"}, True),
+        (BY_PATIENT, TUMOURS, True),
+        (BY_PATIENT, {"rule": "tcga_barcode"}, True),
+        # the ids in the table are the beginnings of names that only the matrix has
+        ({**BY_SAMPLE, "join": {**BY_SAMPLE["join"], "characters": 4}}, TUMOURS, False),
+    ],
+)
+def test_an_absent_matrix_is_the_only_problem(
+    table, rule, counted, small, tmp_path, index, signatures
+):
+    values, facts, _ = small
+    found = Drafted(_write(tmp_path, values.T, _clinical(facts)), tmp_path, index, signatures)
+    (tmp_path / "expression.tsv").unlink()
+    findings = _findings(found, index, signatures, clinical=[table], sample_to_patient=rule)
+    (problem,) = findings.problems
+    assert problem.endswith("expression.tsv does not exist; correct the path.")
+    assert ("her2" in dict(findings.facts)) == counted
+    if counted:
+        assert dict(findings.facts)["samples"] == "40 from 40 patient(s) after filters"
+
+
+def test_an_absent_annotation_is_the_only_problem(small, tmp_path, index, signatures):
+    values, facts, _ = small
+    found = Drafted(_write(tmp_path, values.T, _clinical(facts)), tmp_path, index, signatures)
+    probes = {"gene_ids": "probe", "annotation": {"source": "platform.txt"}}
+    expression = found.spec["expression"] | probes
+    findings = _findings(found, index, signatures, expression=expression)
+    (problem,) = findings.problems
+    assert problem.endswith("platform.txt does not exist; correct the path.")
+    assert dict(findings.facts)["expression"] == f"40 columns x {values.shape[1]} genes"
+    assert "her2" in dict(findings.facts)
+    assert "coverage" not in dict(findings.facts)

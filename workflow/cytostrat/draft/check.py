@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from cytostrat import cohortfile, fetch, qc, readers
-from cytostrat.draft import joins
 from cytostrat.draft.write import counted
 from cytostrat.errors import CytostratError, InputError
 from cytostrat.genes import GeneIndex
-from cytostrat.harmonise import Streamed, harmonise
+from cytostrat.harmonise import Streamed, harmonise, link
 from cytostrat.readers import Expression
 from cytostrat.signatures import Signature, coverage
 from cytostrat.stats.controls import PASS_ABOVE
@@ -52,8 +51,9 @@ def check(
 ) -> Findings:  # fmt: skip
     """Check one cohort file against its data.
 
-    Where the expression matrix is absent the clinical tables are checked alone, with the
-    sample names that they hold, and the absence is a problem.
+    A file that is absent is a problem, and nothing is concluded from its absence: without the
+    expression matrix or its annotation the clinical tables are checked alone, with the sample
+    names that they hold; without a clinical table only the reading of the others is.
 
     Parameters
     ----------
@@ -77,15 +77,13 @@ def check(
     try:
         spec = cohortfile.load(path)
         files = _local(spec, downloads, mirror, out)
-        tables = readers.read_clinical(
-            files, spec | {"clinical": [t for t in spec["clinical"] if _at_hand(files, t)]}
-        )
-        expression = _read(files, spec, tables, out)
+        found = _read(files, spec, out)
     except CytostratError as error:
         out.problems.append(str(error))
         return out
     try:
-        _harmonised(expression, tables, spec, files, index, signatures, min_coverage, out)
+        if found is not None:
+            _harmonised(found, spec, files, index, signatures, min_coverage, out)
     except CytostratError as error:
         out.problems.append(str(error))
     out.remarks += [f"unverified: {text}" for text in spec["unverified"]]
@@ -128,55 +126,100 @@ def _local(
     return files
 
 
-def _at_hand(files: Mapping[str, str], table: Mapping[str, Any]) -> bool:
-    return f"clinical_{table['name']}" in files
+@dataclass(frozen=True)
+class _Found:
+    """What was read of a cohort, and the cohort file that fits it.
+
+    Parameters
+    ----------
+    expression
+        The matrix, or zeros for one gene where it or its annotation is absent.
+    tables
+        Clinical tables.
+    used
+        The cohort file; with other rules for a matrix that stands in.
+    whole
+        Whether the matrix is the real one.
+    """
+
+    expression: Expression
+    tables: Mapping[str, pd.DataFrame]
+    used: dict[str, Any]
+    whole: bool
 
 
-def _read(
-    files: Mapping[str, str], spec: dict[str, Any], tables: Mapping[str, pd.DataFrame],
-    out: Findings,
-) -> Expression:  # fmt: skip
-    """Read the matrix; where there is none, stand in one gene of zeros for each sample."""
-    if "expression" in files:
+def _read(files: Mapping[str, str], spec: dict[str, Any], out: Findings) -> _Found | None:
+    """Read what is at hand; None where nothing can be said of how it fits together."""
+    absent = {source.key for source in cohortfile.sources(spec)} - set(files)
+    at_hand = [table for table in spec["clinical"] if f"clinical_{table['name']}" in files]
+    tables = readers.read_clinical(files, spec | {"clinical": at_hand})
+    expression = None
+    if not any(key.startswith("expression") for key in absent):
         expression = readers.read_expression(files, spec, stream=True)
         out.facts.append(
             ("expression", f"{len(expression.samples)} columns x {len(expression.genes)} genes")
         )
-        return expression
-    if not tables:
-        raise InputError("No file of the cohort is at hand, so nothing could be checked.")
-    options = {table["name"]: table["join"] for table in spec["clinical"]}
-    name = next((n for n in tables if options[n]["to"] == "sample"), next(iter(tables)))
-    column = options[name]["column"]
-    if options[name]["to"] == "patient" or column not in tables[name]:
-        column = joins.sample_column(tables[name])
-    samples = tuple(dict.fromkeys(text.strip() for text in tables[name][column]))
-    out.facts.append(("expression", f"absent; the {len(samples)} samples of table {name} instead"))
+    if any(key.startswith(("clinical", "exclude_patients")) for key in absent):
+        return None
+    if expression is None:
+        return _stand_in(tables, spec, out) if tables else None
+    if absent:
+        expression = _zeros(expression.samples, expression.file)
+        return _Found(expression, tables, _of_one_gene(spec), whole=False)
+    return _Found(expression, tables, spec, whole=True)
+
+
+def _stand_in(
+    tables: Mapping[str, pd.DataFrame], spec: dict[str, Any], out: Findings
+) -> _Found | None:
+    """Put the rows of a clinical table in place of an absent matrix's samples.
+
+    Rows of patients stand for one sample each. None where the way from a sample to its patient
+    goes by names that only the matrix has.
+    """
+    options = {table["name"]: table for table in spec["clinical"]}
+    name = next((n for n in tables if options[n]["join"]["to"] == "sample"), next(iter(tables)))
+    join, rule = options[name]["join"], spec["sample_to_patient"]
+    column = join["column"] if join["column"] in tables[name] else tables[name].columns[0]
+    keys = (
+        text.strip().removeprefix(join["remove_prefix"]).removesuffix(join["remove_suffix"])
+        for text in tables[name][column]
+    )
+    samples = tuple(key for key in dict.fromkeys(keys) if key)
+    file = ", ".join(source["location"] for source in options[name]["source"])
+    used = _of_one_gene(spec)
+    if rule["rule"] in {"pattern", "tcga_barcode"}:
+        if join["to"] == "patient":
+            kept = spec["filters"]["sample_type"] | {"missing": "keep"}
+            used["sample_to_patient"] = rule | {"rule": "identity"}
+            used["filters"] = spec["filters"] | {"sample_type": kept}
+        else:
+            try:
+                link.patients(samples, rule, {}, {}, file=file)
+            except InputError:
+                return None
+    out.facts.append(("expression", f"absent; the {len(samples)} rows of table {name} instead"))
+    return _Found(_zeros(samples, file), tables, used, whole=False)
+
+
+def _zeros(samples: Sequence[str], file: str) -> Expression:
     values = np.zeros((len(samples), 1), dtype=np.float32)
-    return Expression(values, samples, ("ERBB2",), str(path_of(spec)))
+    return Expression(values, tuple(samples), ("ERBB2",), file)
 
 
-def path_of(spec: Mapping[str, Any]) -> str:
-    """Return the first location of the expression matrix, for messages."""
-    return spec["expression"]["source"][0]["location"]
+def _of_one_gene(spec: dict[str, Any]) -> dict[str, Any]:
+    changed = {"gene_ids": "symbol", "scale": "log2", "annotation": None}
+    return spec | {"expression": spec["expression"] | changed}
 
 
 def _harmonised(
-    expression: Expression, tables: Mapping[str, pd.DataFrame], spec: dict[str, Any],
-    files: Mapping[str, str], index: GeneIndex, signatures: Mapping[str, Signature],
-    min_coverage: float, out: Findings,
+    found: _Found, spec: dict[str, Any], files: Mapping[str, str], index: GeneIndex,
+    signatures: Mapping[str, Signature], min_coverage: float, out: Findings,
 ) -> None:  # fmt: skip
-    whole = "expression" in files
-    annotation = readers.read_annotation(files, spec) if whole and "annotation" in files else None
     excluded = files.get("exclude_patients")
-    used = spec
-    if not whole:
-        used = spec | {
-            "expression": spec["expression"]
-            | {"gene_ids": "symbol", "scale": "log2", "annotation": None}
-        }
     cohort, flow = harmonise(
-        expression, tables, used, index, annotation=annotation,
+        found.expression, found.tables, found.used, index,
+        annotation=readers.read_annotation(files, found.used),
         excluded_patients=readers.read_patients(excluded) if excluded else (),
     )  # fmt: skip
     warnings = list(cohort.uns["provenance"]["warnings"])
@@ -187,7 +230,7 @@ def _harmonised(
     except InputError as error:
         out.problems.append(str(error))
         controls = None
-    if whole:
+    if found.whole:
         _genes(cohort, spec, signatures, min_coverage, out)
         if controls is not None and spec["kind"] == "bulk":
             _controls(controls, out)
