@@ -140,6 +140,21 @@ def test_a_weak_control_and_a_late_event_are_remarks(cohort, capsys):
     assert "OS: the longest time is over 60 years" in out
 
 
+@pytest.mark.parametrize(("column", "gene"), [("her2", "ERBB2"), ("er", "ESR1")])
+def test_swapped_values_are_to_be_corrected(cohort, capsys, column, gene):
+    data = yaml.safe_load((cohort / "mine.yaml").read_text())
+    swapped = {"positive": "negative", "negative": "positive"}
+    data["columns"][column] = {"column": f"{column}_status", "values": swapped}
+    (cohort / "mine.yaml").write_text(yaml.safe_dump(data))
+    assert run("check", "mine.yaml") == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"To correct before a run: - {gene} separates {column} in reverse (AUC 0.0" in out
+    assert (
+        f"the values of columns.{column} look swapped; correct columns.{column}.values. Not ready."
+    ) in out
+    assert "hardly separates" not in out
+
+
 def test_downloads_and_mirrors_are_looked_in(cohort, capsys):
     url = "https://host.org/data/expression.csv?version=2"
     data = yaml.safe_load((cohort / "mine.yaml").read_text())

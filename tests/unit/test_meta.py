@@ -293,10 +293,12 @@ def test_no_effects_give_an_empty_table():
 
 
 def test_a_control_passes_by_its_lower_limit_and_remarks_on_a_low_area():
-    assert control_note(0.95, 0.9) == ""
-    assert control_note(0.84, 0.75) == notes.LABEL_QUALITY
-    assert control_note(0.8, 0.7) == f"{notes.CONTROL_FAILED}; {notes.LABEL_QUALITY}"
-    assert control_note(np.nan, np.nan) == ""
+    assert control_note(0.95, 0.9, 1.0) == ""
+    assert control_note(0.84, 0.75, 0.95) == notes.LABEL_QUALITY
+    assert control_note(0.8, 0.7, 0.9) == f"{notes.CONTROL_FAILED}; {notes.LABEL_QUALITY}"
+    assert control_note(np.nan, np.nan, np.nan) == ""
+    assert control_note(0.3, 0.1, 0.5) == f"{notes.CONTROL_FAILED}; {notes.LABEL_QUALITY}"
+    assert control_note(0.01, 0.0, 0.49) == f"{notes.CONTROL_FAILED}; {notes.CONTROL_REVERSED}"
 
 
 def test_a_cohort_gives_way_to_one_that_may_hold_the_same_patients() -> None:

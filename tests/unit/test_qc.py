@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import anndata
 import numpy as np
 import pytest
 
 from cytostrat import qc
 from cytostrat.errors import InputError
+from cytostrat.stats import notes
 from tests.cohort_files import run, write
 
 
@@ -55,6 +57,21 @@ def test_swapped_groups_are_a_warning_and_an_absent_gene_a_note(cohort) -> None:
     )
     assert rows.set_index("endpoint").loc["er", "note"] == "ESR1 is not measured"
     assert np.isnan(rows.set_index("endpoint").loc["er", "estimate"])
+
+
+def test_swapped_values_are_said_to_be_in_reverse(cohort) -> None:
+    # S1 has much ERBB2 and S2 has little
+    rows = [0] * 10 + [1] * 20
+    obs = cohort.obs.iloc[rows].set_axis([f"T{number:02d}" for number in range(30)])
+    obs["her2"], obs["patient"] = ["negative"] * 10 + ["positive"] * 20, obs.index
+    many = anndata.AnnData(cohort.X[rows], obs=obs, var=cohort.var, uns=cohort.uns)
+    kept, _, rows = qc.check(many, {})
+    note = rows.set_index("endpoint").loc["her2", "note"]
+    assert note == "; ".join([notes.CONTROL_FAILED, notes.CONTROL_REVERSED])
+    assert (
+        "ERBB2 separates HER2 status in reverse (AUC 0.00): the values of columns.her2 look swapped"
+        in kept.uns["provenance"]["warnings"]
+    )
 
 
 def test_expected_numbers_are_enforced_and_their_absence_is_said(cohort) -> None:

@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="check a cohort file against its data before a run",
         description="Read the cohort as a run would and say what is in it: overlap of ids, groups, "
-        "endpoints, genes, coverage, positive controls. Exit code 1 where a run would stop.",
+        "endpoints, genes, coverage, positive controls. Exit code 1 where something is to be "
+        "corrected before a run.",
     )
     check.add_argument("cohort", nargs="+", type=Path, metavar="COHORT.yaml")
     check.add_argument(
@@ -134,7 +135,7 @@ def _check(options: argparse.Namespace) -> int:
         for topic, text in found.facts:
             print(f"  {topic:<{width}}  {text}")
         _list("To look at:", found.remarks)
-        _list("A run would stop:", found.problems)
+        _list("To correct before a run:", found.problems)
         print("Not ready." if found.problems else "Ready for a run.")
         bad += bool(found.problems)
     return 1 if bad else 0

@@ -11,7 +11,7 @@ Controls
     ERBB2 separates HER2 status and ESR1 separates ER status, over all patients of the cohort,
     also those whom an earlier cohort keeps. A value below 0.7 is a warning (wrong column, wrong
     map, swapped samples), not an error: cohorts differ. `cytostrat.stats.controls` says what
-    passes.
+    passes, and what is swapped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from cytostrat.errors import InputError
-from cytostrat.stats.controls import control_note
+from cytostrat.stats.controls import control_note, is_reversed
 from cytostrat.stats.rank import auc, mann_whitney_p
 from cytostrat.tables import EFFECTS, FLOW
 
@@ -70,7 +70,12 @@ def check(
     # the labels are judged by all patients; who counts in which cohort is another matter
     controls = _controls(cohort, name)
     for row in controls.itertuples():
-        if row.estimate < SUSPICIOUS_AUC:
+        if is_reversed(row.high):
+            warnings.append(
+                f"{row.signature} separates {row.endpoint.upper()} status in reverse (AUC "
+                f"{row.estimate:.2f}): the values of columns.{row.endpoint} look swapped"
+            )
+        elif row.estimate < SUSPICIOUS_AUC:
             warnings.append(
                 f"{row.signature} separates {row.endpoint.upper()} status with an AUC of only "
                 f"{row.estimate:.2f}: check the column, its value map and the sample names"
@@ -190,5 +195,5 @@ def _estimate(values: np.ndarray, case: np.ndarray) -> dict[str, Any]:
         "low": float(found.low[0]),
         "high": float(found.high[0]),
         "p": float(mann_whitney_p(values, case)[0]),
-        "note": control_note(float(found.estimate[0]), float(found.low[0])),
+        "note": control_note(float(found.estimate[0]), float(found.low[0]), float(found.high[0])),
     }

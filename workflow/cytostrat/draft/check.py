@@ -17,12 +17,13 @@ from cytostrat.genes import GeneIndex
 from cytostrat.harmonise import Streamed, harmonise, link
 from cytostrat.readers import Expression
 from cytostrat.signatures import Signature, coverage
-from cytostrat.stats.controls import PASS_ABOVE
+from cytostrat.stats.controls import PASS_ABOVE, is_reversed
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 SHOWN = ("her2", "er", "pr", "pam50", "grade", "stage", "response", "timepoint", "cell_type")
+EVIDENCE = {"her2": ("her2", "her2_ihc", "her2_ish"), "er": ("er",)}
 FEW_EVENTS = 10
 
 
@@ -37,7 +38,7 @@ class Findings:
     remarks
         What a person should look at; a run would go on.
     problems
-        What would stop a run.
+        What would stop a run, or turn its results round.
     """
 
     facts: list[tuple[str, str]] = field(default_factory=list)
@@ -233,7 +234,7 @@ def _harmonised(
     if found.whole:
         _genes(cohort, spec, signatures, min_coverage, out)
         if controls is not None and spec["kind"] == "bulk":
-            _controls(controls, out)
+            _controls(controls, spec, out)
     out.remarks += warnings
 
 
@@ -336,14 +337,21 @@ def _genes(
         out.remarks.append(f"{len(others)} other signatures are not usable: {', '.join(others)}")
 
 
-def _controls(controls: pd.DataFrame, out: Findings) -> None:
+def _controls(controls: pd.DataFrame, spec: Mapping[str, Any], out: Findings) -> None:
     for row in controls.itertuples():
         topic = f"{row.signature} for {row.endpoint}"
         if pd.isna(row.estimate):
             out.facts.append((topic, row.note))
             continue
         out.facts.append((topic, f"AUC {row.estimate:.3f} ({row.low:.3f} to {row.high:.3f})"))
-        if row.low <= PASS_ABOVE:
+        if is_reversed(row.high):
+            keys = [f"columns.{n}" for n in EVIDENCE[row.endpoint] if n in spec["columns"]]
+            out.problems.append(
+                f"{row.signature} separates {row.endpoint} in reverse (AUC {row.estimate:.2f}, "
+                f"{row.low:.2f} to {row.high:.2f}): the values of {' or '.join(keys)} look "
+                f"swapped; correct {' or '.join(f'{key}.values' for key in keys)}."
+            )
+        elif row.low <= PASS_ABOVE:
             out.remarks.append(
                 f"{row.signature} hardly separates {row.endpoint} (AUC {row.estimate:.2f}): check "
                 "the column, its value map and the sample names"

@@ -17,6 +17,7 @@ CASE_CONTROL = f"{SAMPLED} case-control: no verdict from it"
 HAZARDS = "proportional hazards fail"
 SCORE_HAZARDS = f"{HAZARDS} for the score"
 CONTROL_FAILED = "positive control failed: cohort left out of pools and verdicts"
+CONTROL_REVERSED = "the gene separates the groups in reverse: the values look swapped"
 LABEL_QUALITY = "label quality: the positive control's AUC is below 0.9"
 NO_GENE_AFFECTED = "no gene affected: the numbers are those of all genes"
 
