@@ -707,7 +707,7 @@ def test_methods_name_the_cohorts_of_each_sample_type_and_source_of_her2():
     inputs = replace(inputs, clinical=clinical)
     found = [facts.cohort_facts(inputs, name) for name in inputs.cohorts]
     text = methods.paragraphs(inputs, found)[0]
-    assert "sample type: not recorded in alpha, metastasis in beta; sex: female; one" in text
+    assert "Sample type not recorded in alpha, metastasis in beta; sex female; one" in text
     assert f"one sample per patient but for beta ({n} samples of {n // 2} patients)" in text
     assert (
         "HER2 status: a stated call in alpha; immunohistochemistry and in situ hybridisation in "
@@ -808,7 +808,7 @@ def test_a_claim_that_single_cohorts_decide_is_filed_apart():
     _, line, _ = outcome_line(inputs, [rows[0], other, NO_POOL])
     assert line["decided_in"] == "decided in 2 of 2 usable cohorts, not alike"
     context, _, _ = outcome_line(inputs, [rows[0], other, NO_POOL])
-    assert "cohorts only (1 mixed (consistent and no difference))" in context["short"]
+    assert "cohorts only (1 mixed: consistent and no difference)" in context["short"]
     # where the pool is open, so is the statement, and the cohort is still told of
     _, line, title = outcome_line(inputs, [*rows, {"cohort": "pooled", "verdict": "inconclusive"}])
     assert title == "Not decided"

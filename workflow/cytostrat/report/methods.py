@@ -233,7 +233,7 @@ def _kept(inputs: ReportInputs) -> str:
         found = _by_value(inputs, bulk, column)
         values = [f"{value} in {wording.join_names(names)}" for value, names in found.items()]
         only = next(iter(found), "")
-        clauses.append(f"{what}: {only if len(found) == 1 else ', '.join(values)}")
+        clauses.append(f"{what} {only if len(found) == 1 else ', '.join(values)}")
     several = [
         f"{c} ({len(obs)} samples of {patients} patients)"
         for c in bulk
@@ -244,7 +244,8 @@ def _kept(inputs: ReportInputs) -> str:
         + (f" but for {wording.join_names(several)}" if several else "")
         + (", a patient found in two cohorts kept in the first" if len(bulk) > 1 else "")
     )
-    return f"Samples kept: {'; '.join(clauses)}." if bulk else ""
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}." if bulk else ""
 
 
 def _her2(inputs: ReportInputs) -> str:

@@ -95,7 +95,7 @@ def _ways(lines: Sequence[Mapping[str, Any]]) -> str:
     how: Counter[str] = Counter()
     for line in lines:
         found = [word for word in DECIDED if word in line["words"]]
-        how[found[0] if len(found) == 1 else f"mixed ({' and '.join(found)})"] += 1
+        how[found[0] if len(found) == 1 else f"mixed: {' and '.join(found)}"] += 1
     order = {word: place for place, word in enumerate(DECIDED)}
     ways = sorted(how, key=lambda word: (order.get(word, len(order)), word))
     return f" ({', '.join(f'{how[word]} {word}' for word in ways)})" if ways else ""
@@ -146,11 +146,11 @@ def _open(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"inconclusive: {', '.join(parts)}"]
 
 
-def _obstacles(rule: Mapping[str, Any], row: pd.Series, null: float) -> list[str]:
+def _obstacles(rule: Mapping[str, Any], row: pd.Series, null: float, size: bool) -> list[str]:
     """Return what keeps an estimate from a verdict, in words that can be counted."""
     found = []
     if wording.finite(row["low"]) and float(row["low"]) <= null <= float(row["high"]):
-        found.append("the interval holds no difference")
+        found.append(f"the interval holds {f'{null:g}' if size else 'no difference'}")
     for name, level, text in (
         ("q", "alpha", "q is not below {:g}"),
         ("null_p", "null_alpha", "random sets do as well"),
@@ -323,7 +323,7 @@ def _entry(
         "verdict": verdict,
         "state": palette.VERDICTS.get(verdict, "none"),
         "reachable": "" if pd.isna(row["reachable"]) else ("yes" if row["reachable"] else "no"),
-        "obstacles": _obstacles(inputs.rule, row, null),
+        "obstacles": _obstacles(inputs.rule, row, null, "null" in numbers),
         "reason": "" if wording.is_missing(row["reason"]) else str(row["reason"]),
         "simulated": inputs.any_simulated([row["cohort"]]),
     }
