@@ -543,6 +543,43 @@ def test_interval_is_drawn_to_scale():
     assert (drawn["low"], drawn["estimate"], drawn["high"]) == (50, 62, 98)
     assert drawn["cut_high"]
     assert not drawn["cut_low"]
+    assert drawn["beyond"] == 0
+
+
+@pytest.mark.parametrize(("rho", "end", "place"), [(0.7, 1, 98), (0.5, 0, 98), (-0.7, -1, 2)])
+def test_estimate_beyond_a_strip_is_told_from_one_at_its_end(rho, end, place):
+    row = {"estimate": rho, "low": rho - 0.1, "high": rho + 0.1, "scale": "partial_rho"}
+    (drawn,) = strips.strip([row | {"kind": "verdict"}])
+    assert (drawn["estimate"], drawn["beyond"]) == (place, end)
+
+
+FOREST_ROW = {"group": "", "n": "", "pooled": False, "hollow": False, "colour": ""}
+FOREST_COHORTS = [
+    FOREST_ROW | {"label": name, "estimate": 0.1, "low": -0.2, "high": 0.4} for name in "abc"
+]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], ""),
+        ([{"estimate": 0.1, "low": 0.0, "high": 0.2}], "Diamonds are pooled estimates."),
+        (
+            [{"estimate": 0.1, "low": -3.0, "high": 3.2}],
+            "Diamonds are pooled estimates. An arrow: the interval goes on beyond the axis.",
+        ),
+        (
+            [{"estimate": math.nan, "low": -0.1, "high": 0.3}],
+            "The dashed line is where a further cohort is expected.",
+        ),
+    ],
+)
+def test_caption_of_a_forest_names_the_marks_that_are_drawn(more, said):
+    rows = [*FOREST_COHORTS, *(FOREST_ROW | {"label": "p", "pooled": True} | row for row in more)]
+    drawn = figures.forest(
+        rows, name="f", title="t", caption="Lines are intervals.", xlabel="x", simulated=False
+    )
+    assert drawn.caption == f"Lines are intervals. {said}".rstrip()
 
 
 def test_outcome_is_drawn_and_named_prognostic():

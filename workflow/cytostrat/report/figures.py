@@ -197,7 +197,7 @@ def forest(
         ``pooled`` (bool), ``hollow`` (bool) and ``colour``. A row without an estimate keeps its
         line and says so; with limits alone it is a dashed line (a prediction interval).
     name, title, caption, xlabel
-        File name and words.
+        File name and words; the caption goes on with the marks that are drawn.
     simulated
         Whether a cohort in it is simulated.
     null
@@ -259,12 +259,11 @@ def forest(
             axes.text(0.16 / width, at, text, transform=beside, va="center", fontsize=LABEL_SIZE)
             estimate, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
             if np.isfinite(estimate):
-                _interval(axes, at, estimate, low, high, row, null - limit, null + limit)
+                _interval(axes, at, estimate, low, high, row)
             elif np.isfinite(low) and np.isfinite(high):
-                axes.plot(
-                    [max(low, null - limit), min(high, null + limit)], [at, at], lw=1.2,
-                    ls=(0, (3, 2)), color=row["colour"] or palette.INK,
-                )  # fmt: skip
+                colour = row["colour"] or palette.INK
+                axes.plot([low, high], [at, at], lw=1.2, ls=(0, (3, 2)), color=colour)
+                _arrows(axes, at, low, high, colour)
             shown = {"estimate": estimate, "low": low, "high": high,
                      "scale": "log_hr" if log else "mean_z"}  # fmt: skip
             axes.text(
@@ -291,7 +290,7 @@ def forest(
             figure,
             name=name,
             title=title,
-            caption=caption,
+            caption=f"{caption} {_marks(data, null - limit, null + limit)}".rstrip(),
             data=data.drop(columns=["colour", "hollow"]),
             simulated=simulated,
         )
@@ -312,35 +311,44 @@ def _ratio_ticks(limit: float) -> tuple[np.ndarray, list[str]]:
 
 
 def _interval(
-    axes: Axes,
-    at: float,
-    estimate: float,
-    low: float,
-    high: float,
-    row: pd.Series,
-    left: float,
-    right: float,
+    axes: Axes, at: float, estimate: float, low: float, high: float, row: pd.Series
 ) -> None:
-    """Draw one line of a forest, with arrows where the interval leaves the axis."""
+    """Draw one line of a forest; what leaves the axis is cut."""
     colour = row["colour"] or palette.INK
+    face = palette.PAPER if row["hollow"] else colour
     bounded = np.isfinite(low) and np.isfinite(high)
-    if row["pooled"] and bounded:
+    if bounded:
+        _arrows(axes, at, low, high, colour)
+    if bounded and row["pooled"]:
         axes.fill(
-            [max(low, left), estimate, min(high, right), estimate], [at, at - 0.32, at, at + 0.32],
-            facecolor=palette.PAPER if row["hollow"] else colour, edgecolor=colour, lw=1.2,
-            zorder=3,
+            [low, estimate, high, estimate], [at, at - 0.32, at, at + 0.32], facecolor=face,
+            edgecolor=colour, lw=1.2, zorder=3,
         )  # fmt: skip
         return
     if bounded:
-        axes.plot([max(low, left), min(high, right)], [at, at], color=colour, lw=1.5, zorder=2)
-        for limit, beyond, marker in ((left, low < left, "<"), (right, high > right, ">")):
-            if beyond:
-                axes.plot([limit], [at], marker=marker, ms=5, color=colour, clip_on=False)
-    if left <= estimate <= right:
-        axes.plot(
-            [estimate], [at], marker="s", ms=5, mfc=palette.PAPER if row["hollow"] else colour,
-            mec=colour, mew=1.3, zorder=4,
-        )  # fmt: skip
+        axes.plot([low, high], [at, at], color=colour, lw=1.5, zorder=2)
+    axes.plot([estimate], [at], marker="s", ms=5, mfc=face, mec=colour, mew=1.3, zorder=4)
+
+
+def _arrows(axes: Axes, at: float, low: float, high: float, colour: str) -> None:
+    """Mark the ends of the axis beyond which an interval goes on."""
+    left, right = axes.get_xlim()
+    for end, beyond, marker in ((left, low < left, "<"), (right, high > right, ">")):
+        if beyond:
+            axes.plot([end], [at], marker=marker, ms=5, color=colour, clip_on=False, zorder=4)
+
+
+def _marks(data: pd.DataFrame, left: float, right: float) -> str:
+    """Say what those marks of a forest mean that are drawn in this one."""
+    known = data["estimate"].notna()
+    bounded = data[["low", "high"]].notna().all(axis=1)
+    cut = bounded & ((data["low"] < left) | (data["high"] > right))
+    meanings = (
+        (known & bounded & data["pooled"].astype(bool), "Diamonds are pooled estimates."),
+        (~known & bounded, "The dashed line is where a further cohort is expected."),
+        (cut, "An arrow: the interval goes on beyond the axis."),
+    )
+    return " ".join(meaning for rows, meaning in meanings if rows.any())
 
 
 def heatmap(

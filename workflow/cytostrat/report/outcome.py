@@ -119,7 +119,7 @@ def _endpoint(inputs: ReportInputs, main: pd.DataFrame, endpoint: str) -> dict[s
             title=f"{endpoint}: hazard ratio per standard deviation of each signature",
             caption=f"{endpoint}: Cox model per standard deviation of the score, adjusted for "
             f"{wording.adjustment_words(inputs.survival_adjustment)} where it could be, else "
-            "crude (hollow); diamonds are pooled. An association with outcome is prognostic."
+            "crude (hollow). An association with outcome is prognostic."
             + (
                 f" In {wording.join_names(censoring)} other deaths are censored: the hazard is "
                 "that of the endpoint's own events."

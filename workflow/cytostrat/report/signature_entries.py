@@ -212,10 +212,9 @@ def her2_forest(inputs: ReportInputs, name: str) -> Sketch | None:
         rows,
         name=f"signatures/{wording.slug(name)}/forest",
         title=f"{title}: HER2-positive minus HER2-negative in each cohort",
-        caption="Squares are cohorts, diamonds pooled estimates, lines 95 % intervals, the dashed "
-        "line is where a further cohort is expected; hollow is crude, filled is adjusted. What "
-        "adjustment did is seen between the rows of the same patients. "
-        "Numbers in brackets: HER2-positive v HER2-negative.",
+        caption="Squares are cohorts, lines 95 % intervals; hollow is crude, filled is adjusted. "
+        "What adjustment did is seen between the rows of the same patients. Numbers in brackets: "
+        "HER2-positive v HER2-negative.",
         xlabel="difference in standard deviations (g)",
         sides=("higher in HER2\u2212", "higher in HER2+"),
         simulated=bool(inputs.simulated),

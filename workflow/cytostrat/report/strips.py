@@ -21,6 +21,12 @@ def strip(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None) -> l
         left out.
     limit
         Distance from no difference at which an interval is cut; by default that of the scale.
+
+    Returns
+    -------
+    list of dict
+        ``kind``, ``estimate``, ``low``, ``high`` (places), ``cut_low``, ``cut_high`` (whether the
+        interval goes on), ``beyond`` (-1 or 1: the estimate lies beyond that end) and ``text``.
     """
     placed = []
     for row in rows:
@@ -30,10 +36,12 @@ def strip(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None) -> l
         null = float(row.get("null", scale.null))
         reach = limit or scale.reach
         bounded = wording.finite(row["low"]) and wording.finite(row["high"])
+        from_null = float(row["estimate"]) - null
         placed.append(
             {
                 "kind": row["kind"],
                 "estimate": _place(row["estimate"], null, reach),
+                "beyond": (from_null > reach) - (from_null < -reach),
                 "low": _place(row["low"], null, reach) if bounded else None,
                 "high": _place(row["high"], null, reach) if bounded else None,
                 "cut_low": bounded and float(row["low"]) - null < -reach,
