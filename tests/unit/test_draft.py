@@ -354,6 +354,68 @@ def test_a_prefix_or_suffix_of_the_key_is_found():
         assert found.n_matched == 4
 
 
+@pytest.mark.parametrize(
+    ("ids", "ends", "pattern"),
+    [
+        (["Tu1000", "Tu1001", "Tu1002", "Tu1003"], ["_T1", "_T1", "_T12", "_T3"], r"^(.+)_T\d+$"),
+        # Tu1 begins the name of Tu10 too, but is another patient
+        (["Tu1", "Tu10", "Tu2", "Tu3"], ["-T", "-T", "-T", "-T"], r"^(.+)-T$"),
+        (["A.1", "B.1", "B.2", "B.3"], ["_T1", "_primary", "_RNA_2", "_T"], r"^([^_]+)_"),
+        (["A_1", "B_1", "B_22", "B_3"], ["_T1", "_primary", "_N", "_T"], r"^(.+)_[^_]+$"),
+        (["A_1", "B_1", "B_2", "B_3"], ["a", "_T_primary", "b", "a"], r"^(.{3})"),
+    ],
+)
+def test_ids_that_begin_the_sample_names_are_patients(ids, ends, pattern):
+    samples = [name + end for name, end in zip(ids, ends, strict=True)]
+    table = pd.DataFrame({"site": ["A", "B", "Tu"], "id": [ids[2], ids[0], ids[1]]}, dtype=object)
+    links = joins.guess({"main": table}, [*samples, f"{ids[0]}{ends[0]}"], {})
+    assert links.joins["main"].rule == {"column": "id", "to": "patient"}
+    assert links.joins["main"].doubts == ("1 of 4 patients have no row",)
+    assert links.sample_to_patient == {"rule": "pattern", "pattern": pattern}
+    (doubt,) = links.doubts
+    assert f"{samples[0]!r} is taken as a sample of the patient {ids[0]!r}" in doubt
+
+
+def test_where_no_rule_leads_from_sample_to_patient_one_is_asked_for():
+    samples = ["A1x", "B22_T1", "C333-a_b", "other"]
+    table = pd.DataFrame({"id": ["A1", "B22", "C333"]}, dtype=object)
+    links = joins.guess({"main": table}, samples, {})
+    assert links.sample_to_patient == {"rule": "identity"}
+    assert "give sample_to_patient the rule pattern" in links.joins["main"].doubts[0]
+
+
+def test_ids_that_begin_with_sample_names_are_cut():
+    samples = ["Tu1000", "Tu1001", "Tu1002"]
+    table = pd.DataFrame({"id": ["Tu1000_T1", "Tu1001_N1", "Tu1002_T1"]}, dtype=object)
+    links = joins.guess({"main": table}, samples, {})
+    assert links.joins["main"].rule == {"column": "id", "to": "sample", "characters": 6}
+    assert links.joins["main"].n_matched == 3
+
+
+def test_clinical_columns_are_drafted_from_a_table_that_finds_its_samples_by_their_beginning(
+    small, tmp_path, index, signatures
+):
+    values, facts, _ = small
+    matrix = values.set_axis([f"{name}_T1" for name in values.index]).T
+    found = Drafted(_write(tmp_path, matrix, _clinical(facts)), tmp_path, index, signatures)
+    assert found.spec["sample_to_patient"] == {"rule": "pattern", "pattern": r"^(.+)_T\d+$"}
+    assert found.findings.problems == []
+    assert found.column("her2") == "HER2"
+    assert "ERBB2 confirms" in " ".join(found.draft.sure)
+
+
+def test_clinical_columns_are_drafted_from_a_table_that_finds_no_sample(
+    small, tmp_path, index, signatures
+):
+    values, facts, _ = small
+    matrix = values.set_axis([f"X{number}" for number in range(40)]).T
+    found = Drafted(_write(tmp_path, matrix, _clinical(facts)), tmp_path, index, signatures)
+    assert {name: found.column(name) for name in found.spec["columns"]} == {
+        "age": "age", "her2": "HER2",
+    }  # fmt: skip
+    assert "name the right column, or give sample_to_patient the rule pattern" in found.unsure
+
+
 def test_barcodes_of_other_lengths_are_cut():
     samples = ["TCGA-A1-A0SB-01A-11R", "TCGA-A1-A0SD-01A-11R"]
     table = pd.DataFrame({"sampleID": ["TCGA-A1-A0SB-01", "TCGA-A1-A0SD-01"]}, dtype=object)

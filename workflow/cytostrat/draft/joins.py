@@ -17,6 +17,8 @@ PATIENT = re.compile(r"^(?:patient|subject|donor|case)(?: id| barcode)?$|^orig i
 SAMPLE = re.compile(r"^sample(?: id|id)?$|^barcode$|^title$|^geo accession$")
 TCGA_PATIENT = 12
 _PROBED = 200
+_OWN_PATIENT = "each sample is taken as a patient of its own"
+_FEWEST_PER_ID = 0.2
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def guess(
     if not tcga:
         _patients(links, {name: tables[name] for name in links.joins}, needed=bool(waiting))
     for name in waiting:
-        links.joins[name] = _to_patients(tables[name], samples, links, tables)
+        found = _to_patients(tables[name], samples, links, tables)
+        links.joins[name] = found or _by_beginning(tables[name], samples, links)
     return links
 
 
@@ -119,13 +122,18 @@ def _rules(values: Sequence[str], samples: Sequence[str], *, tcga: bool) -> list
         return [*rules, {"to": "sample", "characters": length}]
     prefixes: Counter[str] = Counter()
     suffixes: Counter[str] = Counter()
+    ends = True
     for value in values[:_PROBED]:
         for sample in _within(value, samples):
             prefixes[value[: len(value) - len(sample)]] += value.endswith(sample)
             suffixes[value[len(sample) :]] += value.startswith(sample)
+            ends &= value.endswith(sample) or _begins(value, sample)
     for key, found in (("remove_prefix", prefixes), ("remove_suffix", suffixes)):
         if found and (text := found.most_common(1)[0][0]):
             rules.append({"to": "sample", key: text})
+    lengths = {len(sample) for sample in samples}
+    if len(+suffixes) > 1 and len(lengths) == 1 and ends:
+        rules.append({"to": "sample", "characters": lengths.pop()})
     return rules
 
 
@@ -166,16 +174,18 @@ def _patients(links: Links, tables: Mapping[str, pd.DataFrame], *, needed: bool)
                 links.sample_to_patient["table"] = name
             return
     links.sample_to_patient = {"rule": "identity"}
-    links.doubts.append("each sample is taken as a patient of its own")
+    links.doubts.append(_OWN_PATIENT)
 
 
 def _to_patients(
     table: pd.DataFrame, samples: Sequence[str], links: Links, tables: Mapping[str, pd.DataFrame]
-) -> Join:
+) -> Join | None:
     rule = links.sample_to_patient
     patients = list(samples)
     if rule.get("rule") == "tcga_barcode":
         patients = [name[:TCGA_PATIENT] for name in samples]
+    elif rule.get("rule") == "pattern":
+        patients = [re.search(rule["pattern"], name)[1] for name in samples]
     elif rule.get("rule") == "column":
         homes = [n for n in links.joins if rule["column"] in tables[n]]
         home = rule.get("table") or (homes[0] if homes else "")
@@ -184,12 +194,87 @@ def _to_patients(
     counts = {column: len(wanted & {value.strip() for value in table[column]}) for column in table}
     column = max(counts, key=lambda name: counts[name])
     if not counts[column]:
-        return Join(
-            {"column": sample_column(table), "to": "sample"}, 0,
-            ("no value of any column is a sample or patient: name the right column, or a "
-             "prefix to take off",),
-        )  # fmt: skip
+        return None
     n = counts[column]
     absent = len(wanted) - n
     doubts = (f"{absent} of {len(wanted)} patients have no row",) if absent else ()
     return Join({"column": column, "to": "patient"}, n, doubts)
+
+
+def _by_beginning(table: pd.DataFrame, samples: Sequence[str], links: Links) -> Join:
+    """Join a table whose ids begin the sample names; else say what to give."""
+    column, owners = _beginnings(table, samples)
+    if owners and links.sample_to_patient.get("rule") == "identity":
+        if pattern := _pattern(owners, samples):
+            links.sample_to_patient = {"rule": "pattern", "pattern": pattern}
+            sample, patient = next(iter(owners.items()))
+            links.doubts = [doubt for doubt in links.doubts if doubt != _OWN_PATIENT]
+            links.doubts.append(
+                f"sample names begin with values of {column}, so {sample!r} is taken as a sample "
+                f"of the patient {patient!r}"
+            )
+            found = [re.search(pattern, sample)[1] for sample in samples]
+            absent = len(set(found) - set(owners.values()))
+            doubts = (f"{absent} of {len(set(found))} patients have no row",) if absent else ()
+            n = len(set(owners.values()))
+            return Join({"column": column, "to": "patient"}, n, doubts)
+        return Join(
+            {"column": column, "to": "patient"}, 0,
+            (f"sample names begin with values of {column}: give sample_to_patient the rule "
+             "pattern, with an expression whose first group is that beginning",),
+        )  # fmt: skip
+    return Join(
+        {"column": sample_column(table), "to": "sample"}, 0,
+        ("no value of any column is a sample or patient, or the beginning of one: name the right "
+         "column, or give sample_to_patient the rule pattern",),
+    )  # fmt: skip
+
+
+def _begins(longer: str, shorter: str) -> bool:
+    """Tell whether a name begins with another that ends there: Tu10_T1 with Tu10, not Tu1."""
+    if not shorter or len(longer) <= len(shorter) or not longer.startswith(shorter):
+        return False
+    last, following = shorter[-1], longer[len(shorter)]
+    return not (last.isdigit() and following.isdigit()) and not (
+        last.isalpha() and following.isalpha()
+    )
+
+
+def _beginnings(table: pd.DataFrame, samples: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return the column most values of which begin sample names, and the value of each sample."""
+    best: tuple[str, dict[str, str]] = ("", {})
+    for column in table:
+        values = {text.strip() for text in table[column]}
+        owners = {}
+        for sample in samples:
+            cuts = (sample[:end] for end in range(len(sample) - 1, 0, -1))
+            own = next((cut for cut in cuts if cut in values and _begins(sample, cut)), "")
+            if own:
+                owners[sample] = own
+        # the name of a site or study begins many samples, but tells none from another
+        n = len(set(owners.values()))
+        if n >= max(2, _FEWEST_PER_ID * len(owners)) and n > len(set(best[1].values())):
+            best = (str(column), owners)
+    return best
+
+
+def _pattern(owners: Mapping[str, str], samples: Sequence[str]) -> str:
+    """Return an expression whose first group is the owner of each sample; '' where none is."""
+    rests = {sample[len(own) :] for sample, own in owners.items()}
+    ends = sorted({re.sub(r"\d+", r"\\d+", _escaped(rest)) for rest in rests})
+    lengths = {len(own) for own in owners.values()}
+    candidates = [rf"^(.+){ends[0]}$"] if len(ends) == 1 else []
+    for mark in sorted({rest[0] for rest in rests if not rest[0].isalnum()}):
+        escaped = _escaped(mark)
+        candidates += [f"^([^{escaped}]+){escaped}", f"^(.+){escaped}[^{escaped}]+$"]
+    if len(lengths) == 1:
+        candidates.append(f"^(.{{{lengths.pop()}}})")
+    for pattern in candidates:
+        found = {sample: re.search(pattern, sample) for sample in samples}
+        if all(found.values()) and all(found[name][1] == own for name, own in owners.items()):
+            return pattern
+    return ""
+
+
+def _escaped(text: str) -> str:
+    return re.escape(text).replace("\\-", "-")
