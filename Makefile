@@ -17,7 +17,8 @@ SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/laptop --cores $(CORES
   format bench calibrate docs clean help
 
 report: $(READY)  ## Run the demo cohorts (or CONFIG=...) and say where the report is
-	@$(SNAKEMAKE) --configfile $(CONFIG)
+	@test -f "$(CONFIG)" || { echo "make: CONFIG=$(CONFIG) is no file here; name the configuration of a run, such as config/config.yaml" >&2; exit 1; }
+	@$(SNAKEMAKE) --configfile "$(CONFIG)"
 
 real: $(READY)  ## Run the real tumours of CYTOSTRAT_DATA to results/real/report.html
 	@$(MAKE) --no-print-directory report CONFIG=tests/workflow/real/config.yaml
