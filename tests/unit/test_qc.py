@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
-from cytostrat import qc
+from cytostrat import qc, tables
 from cytostrat.errors import InputError
 from cytostrat.stats import notes
 from tests.cohort_files import run, write
@@ -46,6 +47,27 @@ def test_controls_judge_all_patients_also_those_of_an_earlier_cohort(cohort) -> 
     assert part.equals(whole)
     # two against two cannot show a lower limit above 0.7
     assert whole["note"].str.contains("positive control failed").all()
+
+
+def test_further_biopsies_of_a_patient_do_not_count_in_a_control(cohort) -> None:
+    """Only samples from before treatment speak, each patient once, the first by name."""
+    again = cohort[[1, 0, 3, 2]]  # what the labels say of these would turn the AUC to 0
+    obs = pd.concat(
+        [
+            cohort.obs.assign(timepoint="before"),
+            again.obs.set_axis([f"{name}_b" for name in cohort.obs_names]).assign(
+                timepoint="after", patient=cohort.obs["patient"].to_numpy(),
+                her2=cohort.obs["her2"].to_numpy(), er=cohort.obs["er"].to_numpy(),
+            ),
+            cohort.obs.iloc[:1].set_axis(["Z"]).assign(timepoint="before", her2="negative"),
+        ]
+    )  # fmt: skip
+    values = np.vstack([cohort.X, again.X, cohort.X[:1]])
+    many = anndata.AnnData(values, obs=obs, var=cohort.var, uns=cohort.uns)
+    _, _, rows = qc.check(many, {})
+    assert rows[["n", "n_case", "estimate"]].to_numpy().tolist() == [[4, 2, 1.0], [4, 2, 1.0]]
+    turned = many[::-1].copy()
+    assert tables.baseline_samples(turned.obs)[::-1].tolist() == [True] * 4 + [False] * 5
 
 
 def test_swapped_groups_are_a_warning_and_an_absent_gene_a_note(cohort) -> None:

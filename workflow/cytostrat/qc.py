@@ -8,10 +8,10 @@ Flow
     One row per earlier cohort.
 Controls
     Effects rows of the question ``control``: the area under the curve with which the gene
-    ERBB2 separates HER2 status and ESR1 separates ER status, over all patients of the cohort,
-    also those whom an earlier cohort keeps. A value below 0.7 is a warning (wrong column, wrong
-    map, swapped samples), not an error: cohorts differ. `cytostrat.stats.controls` says what
-    passes, and what is swapped.
+    ERBB2 separates HER2 status and ESR1 separates ER status, over all patients of the cohort
+    (`cytostrat.tables.baseline_samples`), also those whom an earlier cohort keeps. A value below
+    0.7 is a warning (wrong column, wrong map, swapped samples), not an error: cohorts differ.
+    `cytostrat.stats.controls` says what passes, and what is swapped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pandas as pd
 from cytostrat.errors import InputError
 from cytostrat.stats.controls import control_note, is_reversed
 from cytostrat.stats.rank import auc, mann_whitney_p
-from cytostrat.tables import EFFECTS, FLOW
+from cytostrat.tables import EFFECTS, FLOW, baseline_samples
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -161,9 +161,10 @@ def _check_expected(obs: pd.DataFrame, expected: Mapping[str, Any], name: str) -
 
 def _controls(cohort: AnnData, name: str) -> pd.DataFrame:
     rows = []
+    one_each = baseline_samples(cohort.obs)
     for endpoint, gene in CONTROLS.items():
         status = cohort.obs[endpoint].astype(object)
-        groups = status.isin(["positive", "negative"]).to_numpy()
+        groups = status.isin(["positive", "negative"]).to_numpy() & one_each
         case = (status == "positive").to_numpy()[groups]
         row = {
             "cohort": name, "question": "control", "endpoint": endpoint, "stratum": "all",
@@ -174,7 +175,7 @@ def _controls(cohort: AnnData, name: str) -> pd.DataFrame:
         if gene not in cohort.var_names:
             row["note"] = f"{gene} is not measured"
         elif min(case.sum(), (~case).sum()) < FEWEST_PER_GROUP:
-            row["note"] = "fewer than two samples in a group"
+            row["note"] = "fewer than two patients in a group"
         else:
             values = cohort[:, gene].X
             values = values.toarray() if hasattr(values, "toarray") else np.asarray(values)

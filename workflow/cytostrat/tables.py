@@ -453,25 +453,43 @@ def _read_patients(path: str | Path) -> AnnData:
 def read_baseline(cohort_file: str | Path, scores_file: str | Path) -> tuple[AnnData, pd.DataFrame]:
     """Read a cohort and its scores as they were before treatment, one sample per patient.
 
-    Patients are the unit of every comparison between tumours. Samples taken during or after
-    treatment are left out, as is a further sample of a patient (the first in the order of the
-    cohort stays); a patient without a sample from before treatment is left out.
+    Which samples these are, `baseline_samples` says.
     """
     cohort, scores = read_cohort(cohort_file), read_table(scores_file, SCORES)
-    early = pd.Series(True, index=cohort.obs_names)
-    if "timepoint" in cohort.obs:
-        early = ~cohort.obs["timepoint"].isin(["during", "after"])
-    known = cohort.obs["patient"].notna() & early
-    patient = (
-        cohort.obs["patient"]
-        .astype(object)
-        .where(known, pd.Series(cohort.obs_names, cohort.obs_names))
-    )
-    keep = early & ~patient.duplicated()
+    keep = baseline_samples(cohort.obs)
     if not keep.all():
-        cohort = cohort[keep.to_numpy()].copy()
+        cohort = cohort[keep].copy()
         scores = scores[scores["sample"].isin(cohort.obs_names)]
     return cohort, scores
+
+
+def baseline_samples(clinical: pd.DataFrame) -> np.ndarray:
+    """Return which samples stand for their patients: one of each, from before treatment.
+
+    Patients are the unit of every comparison between tumours. Samples taken during or after
+    treatment are left out, and of several from before it all but the first by name; so is a
+    patient who has none from before. A sample without a patient is one of its own, and one
+    without a time point counts as taken before treatment.
+
+    Parameters
+    ----------
+    clinical
+        Canonical clinical columns, index sample; `patient` and `timepoint` are used, if there.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (samples,), bool.
+    """
+    keep = np.ones(len(clinical), dtype=bool)
+    if "timepoint" in clinical:
+        keep &= ~clinical["timepoint"].isin(["during", "after"]).to_numpy()
+    if "patient" in clinical:
+        order = np.argsort(clinical.index.astype(str).to_numpy(), kind="stable")
+        patient = clinical["patient"].astype(object).where(keep).iloc[order]
+        again = (patient.duplicated() & patient.notna()).to_numpy()
+        keep[order[again]] = False
+    return keep
 
 
 def read_frame(path: str | Path, **options: Any) -> pd.DataFrame:

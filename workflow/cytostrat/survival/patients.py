@@ -19,20 +19,16 @@ CAUSE_SPECIFIC = "cause-specific hazard: other deaths are censored"
 def one_sample_per_patient(clinical: pd.DataFrame) -> tuple[np.ndarray, str]:
     """Return the positions of one sample per patient, sorted by name, and what was left out."""
     order = np.argsort(clinical.index.astype(str).to_numpy(), kind="stable")
-    frame = clinical.iloc[order]
-    later = np.zeros(len(frame), dtype=bool)
-    if "timepoint" in frame:
-        later = frame["timepoint"].isin(["during", "after"]).to_numpy()
-    again = np.zeros(len(frame), dtype=bool)
-    if "patient" in frame:
-        patient = frame["patient"].where(~later)
-        again = (patient.duplicated() & patient.notna()).to_numpy()
+    keep = tables.baseline_samples(clinical)
+    later = np.zeros(len(clinical), dtype=bool)
+    if "timepoint" in clinical:
+        later = clinical["timepoint"].isin(["during", "after"]).to_numpy()
     clauses = []
     if later.any():
         clauses.append(f"{int(later.sum())} samples taken during or after treatment left out")
-    if again.any():
-        clauses.append(f"{int(again.sum())} further samples of the same patients left out")
-    return order[~later & ~again], notes.join(clauses)
+    if n := int((~keep & ~later).sum()):
+        clauses.append(f"{n} further samples of the same patients left out")
+    return order[keep[order]], notes.join(clauses)
 
 
 def recorded_endpoints(clinical: pd.DataFrame, endpoints: Sequence[str] | None) -> list[str]:
