@@ -343,6 +343,9 @@ def test_the_planted_coupling_comes_back_and_its_absence_too(planted):
     assert found.loc["TGFB1", "p"] < 0.05
     assert found.loc["TGFB1", "n"] == 8
     assert "0 patients have both" in found.loc["NOWHERE", "note"]
+    one = planted.values().loc[lambda rows: rows["patient"].eq(rows["patient"].min())]
+    few = cells.coupling_effects(one, cohort="planted", tumour=["TGFB1"])
+    assert few["note"].item().startswith("not estimated: 1 patient has both cell types, at least")
     absent = pd.concat(
         cells.coupling_effects(
             Planted(coupling=0.0, seed=seed, per_group=25).values(), cohort="x", tumour=["TGFB1"]
@@ -469,6 +472,7 @@ def test_one_patient_is_described_and_not_tested(oracle):
         assert rows["estimate"].isna().all()
         assert rows["p"].isna().all()
         assert rows["note"].str.contains("at least").all()
+        assert not rows["note"].str.contains("1 patients").any()
 
 
 def test_paired_rows_are_those_of_r(oracle):

@@ -667,6 +667,8 @@ def test_a_single_cell_cohort_stands_alone():
     assert {"cells", "summary", "tables"} <= set(page.ids)
     assert "explore" not in page.ids
     assert "cells/cells/IL1B-share-of-total" in " ".join(made.figures)
+    assert "1 coupling with IL1B in myeloid could not be estimated: one patient." in page.text
+    assert "Contrasts over patients" not in made.html
     assert "90 % of its transcripts in myeloid cells" in page.text
     shown = facts.cohort_facts(inputs, "cells")
     assert (shown["n"], shown["n_cells"]) == (2, 5)

@@ -256,7 +256,7 @@ def her2_effects(
             "estimate": np.nan, "note": crude,
         }  # fmt: skip
         needed = max(min_group, 2)
-        short = [f"{n} patients are {name}" for name, n in counts.items() if n < needed]
+        short = [f"{_patients(n, 'is', 'are')} {name}" for name, n in counts.items() if n < needed]
         if short:
             row["note"] = f"not estimated: {' and '.join(short)}, at least {needed} are needed"
         else:
@@ -324,8 +324,8 @@ def coupling_effects(
             }  # fmt: skip
             if len(shared) < FEWEST_FOR_CORRELATION:
                 row["note"] = (
-                    f"not estimated: {len(shared)} patients have both cell types, at least "
-                    f"{FEWEST_FOR_CORRELATION} are needed"
+                    f"not estimated: {_patients(len(shared), 'has', 'have')} both cell types, at "
+                    f"least {FEWEST_FOR_CORRELATION} are needed"
                 )
             else:
                 found = partial_correlation(x[shared].to_numpy(), y[shared].to_numpy(), level=level)
@@ -378,7 +378,14 @@ def _t_interval(values: np.ndarray, level: float) -> dict[str, float]:
 
 
 def _few(n: int, needed: int, what: str) -> str:
-    return "" if n >= needed else f"{n} patients have enough cells, {what} needs {needed}"
+    if n >= needed:
+        return ""
+    return f"{_patients(n, 'has', 'have')} enough cells, {what} needs {needed}"
+
+
+def _patients(n: int, one: str, many: str) -> str:
+    """Return the number of patients with the form of the verb that goes with it."""
+    return f"1 patient {one}" if n == 1 else f"{n} patients {many}"
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

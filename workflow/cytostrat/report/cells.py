@@ -5,6 +5,7 @@ Cells are drawn, never tested: every figure with a comparison shows one point pe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cytostrat.report import drawing, palette, wording
+from cytostrat.report import drawing, facts, palette, wording
 from cytostrat.report.drawing import Sketch
 from cytostrat.report.facts import ReportInputs
 
@@ -30,7 +31,7 @@ SEED = 0
 
 
 def parts(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
-    """Return the figures of one cohort, what its labels rest on, and scores against depth.
+    """Return the figures of one cohort, its tests, what its labels rest on, and depth.
 
     Parameters
     ----------
@@ -56,9 +57,52 @@ def parts(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
             pictures.append(Sketch(pseudobulk, scores, her2, shown, **common))
     return {
         "pictures": pictures,
+        **over_patients(inputs, cohort),
         "labels": label_words(frames.get("agreement"), frames.get("composition")),
         "depth": depth_lines(frames.get("depth"), inputs.primary()),
     }
+
+
+def over_patients(inputs: ReportInputs, cohort: str) -> dict[str, Any]:
+    """List contrasts and couplings over patients, and once each why others have no estimate.
+
+    Returns
+    -------
+    dict
+        ``tests``: ``what``, ``type``, ``signature``, ``n``, ``row`` and ``note`` of every estimate;
+        ``untested``: sentences, each a reason with the number of rows that it left out.
+    """
+    rows = facts.select(inputs.effect_rows, cohort=cohort, question=["cell_her2", "cell_coupling"])
+    tests: list[dict[str, Any]] = []
+    reasons: Counter[tuple[str, str, str]] = Counter()
+    for _, row in rows.iterrows():
+        signature = inputs.signatures.get(row["signature"])
+        if signature is not None and signature.role != "primary":
+            continue
+        what, more = "HER2 contrast", ""
+        if row["question"] == "cell_coupling":
+            what, more = "coupling", f" with {row['endpoint']}"
+        note = wording.note_of(row)
+        if not wording.finite(row["estimate"]):
+            clauses = note.split("; ")
+            told = [one for one in clauses if one.startswith(wording.NOT_ESTIMATED)] or clauses
+            reasons[what, more, told[-1].removeprefix(f"{wording.NOT_ESTIMATED}: ")] += 1
+            continue
+        tests.append(
+            {
+                "what": what + more,
+                "type": row["stratum"],
+                "signature": row["signature"] if signature is None else signature.title,
+                "n": wording.count(row["n"]),
+                "row": row,
+                "note": note,
+            }
+        )
+    untested = [
+        f"{wording.plural(n, what)}{more} could not be estimated: {reason}."
+        for (what, more, reason), n in reasons.items()
+    ]
+    return {"tests": tests, "untested": untested}
 
 
 def _her2(patients: pd.DataFrame) -> dict[str, str]:
@@ -172,8 +216,8 @@ def dots(
             title=f"Genes and scores by cell type and HER2 in {cohort}",
             caption="Genes (dots: size is the share of cells that express the gene) and signature "
             "scores (squares) by cell type; colour is the mean over patients, from the lowest "
-            "to the highest of its row; n counts patients. A description: patients are compared in "
-            "the table below.",
+            "to the highest of its row; n counts patients. A description, no comparison of "
+            "patients.",
             data=means,
             simulated=simulated,
         )
@@ -349,7 +393,8 @@ def pseudobulk(
             name=f"cells/{wording.slug(cohort)}/patients",
             title=f"Scores of the summed cells of each patient in {cohort}",
             caption="One point is the sum of one patient's cells of one type, scored as a bulk "
-            "sample is; types with too few cells have none. These points are what tests compare.",
+            "sample is; types with too few cells have none. Tests compare such points, given "
+            "enough patients.",
             data=pd.concat(kept),
             simulated=simulated,
         )

@@ -441,21 +441,6 @@ def cells(inputs: ReportInputs) -> list[dict[str, Any]]:
             {
                 "cohort": cohort,
                 "drawings": drawings,
-                "tests": [
-                    {
-                        "what": "HER2 contrast"
-                        if row["question"] == "cell_her2"
-                        else "coupling with " + str(row["endpoint"]),
-                        "type": row["stratum"],
-                        "signature": titles.get(row["signature"], row["signature"]),
-                        "n": wording.count(row["n"]),
-                        "row": row,
-                        "note": "" if wording.is_missing(row["note"]) else row["note"],
-                    }
-                    for _, row in others.iterrows()
-                    if row["signature"] not in titles
-                    or inputs.signatures[row["signature"]].role == "primary"
-                ],
                 "notes": [
                     note
                     for note in wording.notes_of(*[row for _, row in rows.iterrows()])
