@@ -14,6 +14,7 @@ from cytostrat.errors import CytostratError
 from tests.cohort_files import CLINICAL, EXPRESSION, SPEC, changed, run, write
 
 TEXT = EXPRESSION.to_csv(sep="\t").encode()
+TURNED = EXPRESSION.T.rename_axis("sample")
 PAGE = b"\n<!DOCTYPE html><html><body>Please log in</body></html>"
 
 
@@ -145,8 +146,40 @@ CASES = {
         ["gene_ids: symbol, they look like ensembl"],
     ),
     "matrix the other way round": (
-        {"expression": EXPRESSION.T.rename_axis("sample")},
+        {"expression": TURNED},
+        ["expression.tsv", "its samples have names of genes ('ERBB2', 'ESR1', 'IL1B', ...)",
+         "its genes have not ('S1', 'S2', 'S3', ...)", "orientation round, to genes_in_columns"],
+    ),
+    "matrix the other way round, of genes that nobody knows": (
+        {"expression": EXPRESSION.rename(index=str.lower).T.rename_axis("sample")},
         ["expression.tsv", "its gene ids, not its samples", "'id'", "expression.orientation"],
+    ),
+    "matrix the other way round with a pattern for patients": (
+        {"expression": TURNED,
+         "spec": changed(SPEC, sample_to_patient={"rule": "pattern", "pattern": r"^(S\d)"})},
+        ["expression.tsv", "names of genes", "orientation round, to genes_in_columns"],
+    ),
+    "matrix the other way round with barcodes": (
+        {"expression": TURNED, "spec": changed(SPEC, sample_to_patient={"rule": "tcga_barcode"})},
+        ["expression.tsv", "names of genes", "orientation round, to genes_in_columns"],
+    ),
+    "matrix the other way round with an id column": (
+        {"expression": TURNED, "spec": changed(SPEC, expression__id_column="gene")},
+        ["expression.tsv", "no column 'gene'", "genes in its columns",
+         "expression.orientation round", "from genes_in_rows to genes_in_columns", "id_column"],
+    ),
+    "matrix of genes in rows declared the other way": (
+        {"spec": changed(SPEC, expression__orientation="genes_in_columns")},
+        ["expression.tsv", "names of genes", "orientation round, to genes_in_rows"],
+    ),
+    "matrix of genes in rows declared the other way with an id column": (
+        {"spec": changed(SPEC, expression__orientation="genes_in_columns",
+                         expression__id_column="sample")},
+        ["expression.tsv", "no column 'sample'", "from genes_in_columns to genes_in_rows"],
+    ),
+    "id column that does not exist in a matrix that lies right": (
+        {"spec": changed(SPEC, expression__id_column="Gene")},
+        ["expression.tsv", "no column 'Gene'", "first are gene, S1", "correct id_column"],
     ),
     "infinite value": (
         {"expression": values(IL1B_S2="-Inf")},

@@ -50,6 +50,8 @@ __all__ = ["harmonise"]
 CELL_COLUMNS = ("cell_type", "cell_subtype")
 FEWEST_SAMPLES = 2
 FEW_GENES_KNOWN = 0.5
+HARDLY_ANY_KNOWN = 0.1
+NAMES_PROBED = 1000
 
 
 def harmonise(
@@ -95,6 +97,7 @@ def harmonise(
     import anndata
 
     file = expression.file
+    _refuse_turned(expression, spec["expression"], gene_index, annotation)
     names, blanks = link.sample_names(expression.samples, file=file)
     warnings = [*expression.warnings, *blanks]
     tables, patients, unused = _align(names, clinical_tables, spec, expression)
@@ -144,6 +147,33 @@ def harmonise(
         **facts,
     }
     return cohort, flow
+
+
+def _refuse_turned(
+    expression: Expression,
+    options: Mapping[str, Any],
+    gene_index: gene_ids.GeneIndex,
+    annotation: Mapping[str, str] | None,
+) -> None:
+    """Refuse a text matrix whose samples are named like genes while its genes are not."""
+    kind = options["gene_ids"]
+
+    def known(names: Sequence[str]) -> float:
+        probed = [name.strip() for name in names[:NAMES_PROBED]]
+        if kind == "probe":
+            return float(np.mean([name in (annotation or {}) for name in probed]))
+        return float(np.mean(gene_ids.map_ids(probed, kind, gene_index)[0] != None))  # noqa: E711
+
+    if options["format"] != "delimited" or known(expression.samples) < FEW_GENES_KNOWN:
+        return
+    if known(expression.genes) < HARDLY_ANY_KNOWN:
+        turned = ({"genes_in_rows", "genes_in_columns"} - {options["orientation"]}).pop()
+        raise InputError(
+            f"{expression.file}: its samples have names of genes ("
+            f"{', '.join(map(repr, expression.samples[:3]))}, ...) and its genes have not ("
+            f"{', '.join(map(repr, expression.genes[:3]))}, ...); turn expression.orientation "
+            f"round, to {turned}."
+        )
 
 
 def _align(

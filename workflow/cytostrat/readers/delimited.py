@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -18,6 +19,9 @@ from cytostrat.readers.text import Member, delimiter_of, open_text, split_line
 MISSING_NUMBERS = ("", "NA", "NaN", "nan", "N/A", "n/a", "na", "NULL", "null", "--", "#N/A", ".")
 _CELLS_PER_BLOCK = 1_000_000
 _PROBE_LINES = 12
+_ENSEMBL = re.compile(r"ENSG\d{11}")
+# measured on every platform, and the name of no sample
+_EVERYWHERE = frozenset({"ACTB", "ERBB2", "ESR1", "GAPDH", "TP53"})
 
 
 def read_matrix(
@@ -93,6 +97,15 @@ def matrix_from_lines(
         raise InputError(f"{path}: has a header but no rows; get the file again.")
     if len(header) == len(split_line(first[1], mark)) - 1:
         header = ["", *header]
+    if id_column and id_column not in map(str.strip, header):
+        fields = (split_line(line, mark)[0] for _, line in chain([first], lines))
+        if _are_genes(header if genes_in_rows else fields):
+            where, turned = ("columns", "rows") if genes_in_rows else ("rows", "columns")
+            raise InputError(
+                f"{path}: has no column {id_column!r}, which id_column names, and genes in its "
+                f"{where}; turn expression.orientation round in the cohort file, from "
+                f"genes_in_{turned} to genes_in_{where}, and correct id_column."
+            )
     id_at, keep = _columns(path, header, id_column, drop_columns)
     ids: list[str] = []
     blocks: list[np.ndarray] = []
@@ -204,6 +217,13 @@ def _header(
         raise InputError(f"{path}: holds no lines of data; get the file again.")
     mark = delimiter_of(path, [line for _, line in probe], delimiter)
     return split_line(probe[0][1], mark), chain(probe[1:], lines), mark
+
+
+def _are_genes(names: Iterable[str]) -> bool:
+    """Tell whether names are symbols or Ensembl ids of genes, by genes that none leaves out."""
+    found = {name.strip() for name in names}
+    n_ensembl = sum(bool(_ENSEMBL.match(name)) for name in found)
+    return len(found & _EVERYWHERE) >= 2 or 2 * n_ensembl > len(found)
 
 
 def _columns(
