@@ -106,6 +106,26 @@ def test_a_slip_is_named(changes, message) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("her2_stat", "her2"), ("HER2_status", "her2"), ("her2Status", "her2"),
+        ("her2_ihc_score", "her2_ihc"), ("her2_fish", "her2_ish"), ("her2_ihcs", "her2_ihc"),
+        ("ER", "er"), ("er_status", "er"), ("clinical er", "er"), ("age_years", "age"),
+        ("pam50_subtype", "pam50"), ("tumor_size", "tumour_size"), ("stages", "stage"),
+        ("her3", "her2"), ("sample_typ", "sample_type"),
+    ],
+)  # fmt: skip
+def test_the_key_that_was_meant_is_suggested(wrong, meant) -> None:
+    with pytest.raises(ConfigError, match=f"'{wrong}' below columns; did you mean '{meant}'\\?"):
+        check(changed(SPEC, **{f"columns__{wrong}": "X"}))
+
+
+def test_where_no_key_is_near_all_are_named() -> None:
+    with pytest.raises(ConfigError, match="'qqq' below columns; known keys are age, batch"):
+        check(changed(SPEC, columns__qqq="X"))
+
+
 def _keys(rules, path=""):
     for key, sub in rules.get("properties", {}).items():
         yield f"{path}{key}", sub

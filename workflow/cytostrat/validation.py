@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cytostrat.errors import ConfigError
 LARGEST_FILE = 1 << 20
 MOST_VALUES = 100_000
 DEEPEST = 50
+SLIP = 0.85  # likeness of two keys of which one is the other with a slip
 LONGEST_DEFAULT = 200  # characters in a cell of the manual
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 
@@ -152,8 +154,8 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = sorted(rules.get("properties", {}))
         unknown = sorted(set(map(str, value)) - set(known))[0]
-        close = difflib.get_close_matches(unknown, known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"known keys are {', '.join(known)}."
+        close = _meant(unknown, known)
+        remedy = f"did you mean {close!r}?" if close else f"known keys are {', '.join(known)}."
         where = f"unknown key {unknown!r} below {key}" if key else f"unknown key {unknown!r}"
         return f"{where}; {remedy}"
     if error.validator == "required":
@@ -162,6 +164,21 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{place} lacks the required key {absent!r}; add it. {about}".rstrip()
     about = rules.get("description", "")
     return f"{place} has the value {value!r}, but {_rule(error)}. {about}".rstrip()
+
+
+def _meant(unknown: str, known: Sequence[str]) -> str:
+    """Return the key that was probably meant, '' where none is near.
+
+    A slip of the pen comes first; then the longest key that the unknown one holds as whole
+    words (her2_stat holds her2, and shares more letters with her2_ish); then the nearest.
+    """
+    folded = {key.casefold(): key for key in known}
+    name = unknown.casefold()
+    words = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", unknown).casefold())
+    held = sorted((key for key in folded if f"_{key}_" in f"_{words}_"), key=len)
+    slips = difflib.get_close_matches(name, folded, n=1, cutoff=SLIP)
+    close = slips or held[-1:] or difflib.get_close_matches(name, folded, n=1)
+    return folded[close[0]] if close else ""
 
 
 def _rule(error: jsonschema.ValidationError) -> str:
