@@ -176,6 +176,18 @@ def test_simulated_cohorts_are_marked_everywhere(situation, mark):
         assert "SIMULATED" not in Page(made.html).text
 
 
+@pytest.mark.parametrize(
+    ("situation", "marked"), [("simulated", False), ("partly simulated", True)]
+)
+def test_rows_are_marked_only_where_not_all_is_simulated(situation, marked):
+    _, made = report(situation)
+    rows = "".join(re.findall("<tr>.*?</tr>", made.html, flags=re.DOTALL))
+    assert ("SIMULATED" in rows) == marked
+    for part in ("summary", "signatures", "quality", "tables"):
+        body = made.html.split(f'<section id="{part}"')[1].split("</section>\n<section id")[0]
+        assert '<span class="simulated">SIMULATED' in body, part
+
+
 def test_names_with_markup_and_direction_marks_show_as_text():
     inputs = report_example.example(cohorts=("alpha",), n=60)
     record = inputs.provenance["alpha"]
