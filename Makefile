@@ -59,7 +59,7 @@ format: $(READY)  ## Rewrite code and workflow in the house style
 	$(BIN)/snakefmt Snakefile workflow/rules
 
 bench: $(TOOLS_READY)  ## Compare speed and memory of scoring with its peers, in one run
-	$(TOOLS)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
+	$(TOOLS)/python -m pip install -qq --disable-pip-version-check -e '.[bench]'
 	$(TOOLS)/python tests/benchmarks/bench.py
 
 calibrate: $(READY)  ## Measure error rates and coverage on null cohorts, write docs/calibration.md
@@ -93,8 +93,8 @@ $(READY): requirements.lock pyproject.toml
 	fi; \
 	echo "Setting up .venv with $$chosen (one or two minutes, once)"; \
 	"$$chosen" -m venv --clear .venv && \
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock && \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . && \
 	touch $@
 
 # What a browser test needs comes on top, apart from the run's environment. The bench adds its
@@ -102,6 +102,6 @@ $(READY): requirements.lock pyproject.toml
 $(TOOLS_READY): $(READY) requirements-tools.lock
 	@echo "Setting up .venv-tools (one or two minutes, once)"
 	@$(BIN)/python -m venv --clear .venv-tools
-	@$(TOOLS)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-tools.lock
-	@$(TOOLS)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(TOOLS)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-tools.lock
+	@$(TOOLS)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
