@@ -111,6 +111,18 @@ CASES = {
         {"spec": changed(SPEC, endpoints__OS={"time": "HER2", "event": "ER", "unit": "days"})},
         ["column 'HER2' holds 'pos'", "no time", "endpoints.OS.time"],
     ),
+    "time with a decimal comma": (
+        {"clinical": CLINICAL.replace({"age": {"61.5": "61,5"}}),
+         "spec": changed(SPEC, endpoints__OS={"time": "age", "event": "ER", "unit": "months"})},
+        ["clinical.tsv: column 'age' holds '61,5', a number with a comma", "the decimal mark",
+         'decimal: "," under clinical'],
+    ),
+    "number with a decimal comma": (
+        {"clinical": CLINICAL.replace({"age": {"61.5": "61,5"}}),
+         "spec": changed(SPEC, columns__age="age")},
+        ["clinical.tsv: column 'age' holds '61,5', a number with a comma", "the decimal mark",
+         'decimal: "," under clinical'],
+    ),
     "age in days": (
         {"clinical": CLINICAL.replace({"age": {"44": "16071"}}),
          "spec": changed(SPEC, columns__age="age")},

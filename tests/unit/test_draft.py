@@ -299,6 +299,23 @@ def test_decimal_commas_are_seen(small, tmp_path, index, signatures):
     assert found.findings.problems == []
 
 
+def test_decimal_commas_of_a_clinical_table_are_seen(small, tmp_path, index, signatures):
+    values, facts, _ = small
+    clinical = _clinical(facts, os_months=facts["time"] / 30.4, os_event=facts["event"].astype(int))
+    clinical["age"] += 0.5
+    paths = _write(tmp_path, values.T, clinical)
+    clinical.to_csv(paths[1], index_label="id", sep=";", decimal=",")
+    found = Drafted(paths, tmp_path, index, signatures)
+    assert found.spec["clinical"][0]["decimal"] == ","
+    assert found.findings.problems == []
+    assert found.facts["age"].startswith(f"median {clinical['age'].median():g} ")
+    assert found.spec["endpoints"]["OS"]["time"] == "os_months"
+    # between thousands a comma is no decimal mark
+    clinical["age"] = [f"{number},000" for number in range(40)]
+    clinical.drop(columns="os_months").to_csv(paths[1], index_label="id", sep=";")
+    assert "decimal" not in Drafted(paths, tmp_path, index, signatures).spec["clinical"][0]
+
+
 def test_numbered_patients_are_no_genes(small, tmp_path, index, signatures):
     values, facts, _ = small
     numbers = [str(number) for number in range(1, 41)]

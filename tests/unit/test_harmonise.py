@@ -29,6 +29,31 @@ def test_samples_keep_their_names_and_values(tmp_path) -> None:
     assert flow["n_out"].tolist() == [4] * len(flow)
 
 
+def test_numbers_with_a_decimal_comma_are_read_where_the_table_says_so(tmp_path) -> None:
+    table = CLINICAL.assign(
+        age=["50", "61,5", "NA", "44,25"],
+        t=["0,5", ",25", "76,2", "1e1"],
+        note=["a,5", "b", "", "c"],
+    )
+    spec = changed(
+        SPEC,
+        clinical__0__decimal=",",
+        columns__age="age",
+        columns__batch="note",
+        endpoints__OS={"time": "t", "event": "ER", "unit": "days"},
+    )
+    text = table.to_csv(sep=";", index=False)
+    obs = run(write(tmp_path, clinical=text, spec=spec))[0].obs
+    np.testing.assert_array_equal(obs["age"], [50, 61.5, np.nan, 44.25])
+    np.testing.assert_array_equal(obs["OS_time"], [0.5, 0.25, 76.2, 10])
+    assert obs["batch"].tolist() == ["a,5", "b", None, "c"]
+    same = readers.read_clinical(
+        {"clinical_main": tmp_path / "clinical.tsv"},
+        cohortfile.check(SPEC, file=tmp_path / "small.yaml", environ={}),
+    )["main"]
+    pd.testing.assert_frame_equal(same, table.astype(object))
+
+
 def test_order_of_rows_and_columns_changes_nothing(tmp_path) -> None:
     expression = pd.concat([EXPRESSION, EXPRESSION.loc[["CXCL8"]].rename({"CXCL8": "IL8"})])
     results = []

@@ -266,6 +266,8 @@ def _delimited(
             form = "cbioportal"
         return _matrix(path, header, best, texts, options, gene_id_kind(ids), form=form)
     options.pop("decimal", None)
+    if any(map(_has_decimal_comma, columns)):
+        options["decimal"] = ","
     return Part(path, "clinical", "delimited", options)
 
 
@@ -293,6 +295,12 @@ def _matrix(
 def _is_numeric(cells: Any) -> bool:
     found = [cell for cell in cells if cell not in ("", "NA", "NaN", "nan", "null", "--")]
     return all(_number(cell) for cell in found) and bool(found)
+
+
+def _has_decimal_comma(cells: Any) -> bool:
+    """Tell whether a column holds numbers with a decimal comma, not one between thousands."""
+    decimal = any(re.match(r"^-?\d+,(?!\d{3}$)\d+$", cell) for cell in cells)
+    return decimal and _is_numeric([cell.replace(",", ".") for cell in cells])
 
 
 def _number(cell: str) -> bool:

@@ -52,6 +52,7 @@ _UNDETERMINED = frozenset({
 _STAGE = re.compile(r"^(?:stage\s*)?(i{1,3}v?|iv|[1-4])[abc]?\d?$", re.IGNORECASE)
 _GRADE = re.compile(r"^(?:g|grade\s*)([123])$")
 _NUMBER = re.compile(r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
+_COMMA = re.compile(r"^[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?$")
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
 
 
@@ -270,6 +271,8 @@ def _unknown_value(
     value, count = max(unknown.items(), key=lambda item: (item[1], item[0]))
     others = f" (and {len(unknown) - 1} other values)" if len(unknown) > 1 else ""
     if name in NUMERIC_CLINICAL:
+        if _COMMA.match(value):
+            return _comma(place, value, others)
         return (
             f"{place} holds {value!r}{others}, which is no number; map it under {key}.values, or "
             "list it under missing_values."
@@ -279,6 +282,13 @@ def _unknown_value(
     return (
         f"{place} holds {value!r} in {count} sample(s){others}, which key {key}.values does not "
         f"map{hint}; add it with one of {', '.join(CATEGORIES[name])}, or null for missing."
+    )
+
+
+def _comma(place: str, text: str, others: str) -> str:
+    return (
+        f"{place} holds {text!r}{others}, a number with a comma; if that is the decimal mark, give "
+        'the table decimal: "," under clinical in the cohort file, otherwise take it out.'
     )
 
 
@@ -324,6 +334,8 @@ def endpoint(
 def _time(text: str, place: str, key: str) -> float:
     value = _float(text)
     if value is None:
+        if _COMMA.match(text):
+            raise InputError(_comma(place, text, ""))
         raise InputError(
             f"{place} holds {text!r}, which is no time; correct key {key}.time, or list the value "
             "under missing_values."

@@ -17,6 +17,7 @@ and no value; what it had to assume is said in ``warnings``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ __all__ = [
     "read_expression",
     "read_patients",
 ]
+
+_COMMA = re.compile(r"^\s*([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)\s*$")
 
 
 def read_expression(
@@ -117,11 +120,17 @@ def read_annotation(
 def read_clinical(
     paths: Mapping[str, str | Path], spec: Mapping[str, Any]
 ) -> dict[str, pd.DataFrame]:
-    """Read the clinical tables of a cohort, every value as the text in the file."""
+    """Read the clinical tables of a cohort, every value as the text in the file.
+
+    Numbers of a table with a decimal comma get a point.
+    """
     tables = {}
     for table in spec["clinical"]:
         parts = [_clinical(path, table) for path in _paths(paths, f"clinical_{table['name']}")]
-        tables[table["name"]] = parts[0] if len(parts) == 1 else pd.concat(parts)
+        frame = parts[0] if len(parts) == 1 else pd.concat(parts)
+        if table["decimal"] == ",":
+            frame = frame.replace(_COMMA, r"\1.\2", regex=True)
+        tables[table["name"]] = frame
     return {
         name: table.where(table.notna(), "").reset_index(drop=True)
         for name, table in tables.items()
