@@ -552,6 +552,19 @@ def test_units_of_time_by_name_and_by_size():
         assert (guess.doubts == ()) == sure
 
 
+def test_a_word_of_an_event_that_is_not_understood_is_missing_and_said():
+    words = {"alive": 12, "dead": 6, "verstorben": 2}
+    table = pd.DataFrame({"os_days": range(700, 2700, 100), "vital_status": _column(words)})
+    (guess,) = endpoints.guess_endpoints({"main": table.astype(str).astype(object)})
+    assert guess.value["event_values"] == {"alive": 0, "dead": 1, "verstorben": None}
+    assert guess.unread == {"verstorben": 2}
+    assert "'verstorben' (2) is not understood and read as missing" in guess.doubts[0]
+    assert "endpoints.OS.event_values" in guess.doubts[0]
+    # all deaths read as missing would be no endpoint at all
+    table["vital_status"] = table["vital_status"].replace("dead", "verstorben")
+    assert endpoints.guess_endpoints({"main": table.astype(str).astype(object)}) == []
+
+
 def test_a_draft_says_of_each_relapse_endpoint_whether_other_deaths_are_censored():
     for name, competing, sure in (
         ("PFI", True, True), ("DFI", True, True), ("RFS", False, False), ("OS", None, True),

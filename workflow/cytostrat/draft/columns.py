@@ -131,7 +131,7 @@ def distinct(values: Sequence[str]) -> list[str]:
     return sorted({value.strip() for value in values}, key=lambda text: (fold(text), text))
 
 
-def _kinds(mapping: Mapping[str, Any]) -> set[Any]:
+def kinds(mapping: Mapping[str, Any]) -> set[Any]:
     """Return the canonical values that a map leads to."""
     return set(mapping.values()) - {None, UNREAD}
 
@@ -139,7 +139,7 @@ def _kinds(mapping: Mapping[str, Any]) -> set[Any]:
 def _by_level(read: Callable[[str], Any], values: Sequence[str], *, fewest: int = 1) -> Any:
     """Read each value by itself; below `fewest` canonical values none counts as understood."""
     out = {level: read(fold(level)) for level in distinct(values)}
-    return out if len(_kinds(out)) >= fewest else dict.fromkeys(out, UNREAD)
+    return out if len(kinds(out)) >= fewest else dict.fromkeys(out, UNREAD)
 
 
 def _binary(values: Sequence[str]) -> bool:
@@ -162,7 +162,7 @@ def _receptor(values: Sequence[str], *, words: Mapping[str, str] | None = None) 
         return {"1": names["+"], "0": names["-"]}.get(text, by_word(text))
 
     out = _by_level(by_word, values)
-    return _by_level(by_number, values) if not _kinds(out) and _binary(values) else out
+    return _by_level(by_number, values) if not kinds(out) and _binary(values) else out
 
 
 def _two_groups(values: Sequence[str]) -> Any:
@@ -372,12 +372,12 @@ def _shown(counts: Mapping[str, int]) -> str:
     return shortened([f"{value!r} ({n})" for value, n in ordered], SHOWN)
 
 
-def _unread(mapping: Mapping[str, Any], values: Sequence[str]) -> Counter[str]:
+def unread_values(mapping: Mapping[str, Any], values: Sequence[str]) -> Counter[str]:
     """Return the values that are not understood, with how often they occur."""
     return Counter(value for value in values if mapping.get(value) == UNREAD)
 
 
-def _mostly_read(unread: Mapping[str, int], values: Sequence[str]) -> bool:
+def mostly_read(unread: Mapping[str, int], values: Sequence[str]) -> bool:
     """Tell whether most values, or most of the different ones, are understood."""
     n_values, n_levels = len(values), len(set(values))
     most = 2 * sum(unread.values()) < n_values or 2 * len(unread) < n_levels
@@ -401,7 +401,7 @@ def _candidates(
             if not values:
                 continue
             if rules.derived and _DERIVED.search(words):
-                if _kinds(_receptor(values)) or re.search(r"snp6|mgc|sgc|predict", words):
+                if kinds(_receptor(values)) or re.search(r"snp6|mgc|sgc|predict", words):
                     remarks.append(
                         f"{column} is not used: it looks like {name.split('_')[0].upper()}, but "
                         "its name speaks of expression, copy number, a later tumour or a part of "
@@ -411,8 +411,8 @@ def _candidates(
             mapping = rules.values(values)
             if mapping is None:
                 continue
-            unread = _unread(mapping, values)
-            if not _mostly_read(unread, values):
+            unread = unread_values(mapping, values)
+            if not mostly_read(unread, values):
                 foreign.append((table, column))
                 continue
             order = _PREFERRED.get(name, ())
@@ -426,14 +426,12 @@ def _chosen(
     name: str, rules: _Field, best: Any, others: list[Any], tables: Mapping[str, pd.DataFrame]
 ) -> Guess:
     table, column, mapping, values = best
-    unread = _unread(mapping, values)
-    mapping = _as_missing(mapping)
+    unread = unread_values(mapping, values)
+    mapping = as_missing(mapping)
     doubts = []
     for other_table, other, other_map, other_values in others[:3]:
         if not _same(tables[table][column], tables[other_table][other]):
-            doubts.append(
-                f"{other} ({_counts(other_values, _as_missing(other_map))}) would fit too"
-            )
+            doubts.append(f"{other} ({_counts(other_values, as_missing(other_map))}) would fit too")
     read = {level: value for level, value in mapping.items() if level not in unread}
     if name in {"her2", "er", "pr"} and {fold(key) for key in read} <= {"0", "1"}:
         doubts.append("0 is read as negative and 1 as positive")
@@ -441,7 +439,7 @@ def _chosen(
         if value is None and name not in {"stage"} and not UNCLEAR.match(fold(level)):
             doubts.append(f"{level!r} is read as missing")
     if unread:
-        doubts.append(_unread_doubt(name, unread))
+        doubts.append(unread_doubt(f"columns.{name}.values", unread))
     value: dict[str, Any] = {"column": column}
     if sum(column in frame for frame in tables.values()) > 1:
         value["table"] = table
@@ -457,15 +455,17 @@ def _chosen(
     )
 
 
-def _as_missing(mapping: Mapping[str, Any]) -> dict[str, Any]:
+def as_missing(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a map in which what is not understood is missing."""
     return {level: None if value == UNREAD else value for level, value in mapping.items()}
 
 
-def _unread_doubt(name: str, unread: Mapping[str, int]) -> str:
+def unread_doubt(key: str, unread: Mapping[str, int]) -> str:
+    """Say which values are not understood, how often they occur, and where to map them."""
     verb = "are" if len(unread) > 1 else "is"
     return (
-        f"{_shown(unread)} {verb} not understood and read as missing; map under "
-        f"columns.{name}.values, or list under missing_values"
+        f"{_shown(unread)} {verb} not understood and read as missing; map under {key}, or "
+        "list under missing_values"
     )
 
 
@@ -510,7 +510,7 @@ def _combined(tables: Mapping[str, pd.DataFrame], taken: set[str]) -> list[Guess
             levels = distinct(values)
             subtype = "subtype" in plain(column)
             unread = Counter(value for value in values if fold(value) not in _SUBTYPES)
-            if not levels or not _mostly_read(unread, values):
+            if not levels or not mostly_read(unread, values):
                 continue
             if not subtype and (unread or len(levels) < 2):
                 continue
@@ -524,7 +524,11 @@ def _combined(tables: Mapping[str, pd.DataFrame], taken: set[str]) -> list[Guess
                     level: _SUBTYPES.get(fold(level), (None, None))[position] for level in levels
                 }
                 if f"columns.{name}" not in taken and set(mapping.values()) - {None}:
-                    said = (*doubts, _unread_doubt(name, unread)) if unread else doubts
+                    said = (
+                        (*doubts, unread_doubt(f"columns.{name}.values", unread))
+                        if unread
+                        else doubts
+                    )
                     out.append(Guess(f"columns.{name}", {"column": column, "values": mapping},
                                      table, column, said, _counts(values, mapping),
                                      unread))  # fmt: skip

@@ -8,7 +8,19 @@ from typing import Any
 
 import pandas as pd
 
-from cytostrat.draft.columns import UNCLEAR, Guess, distinct, plain, present
+from cytostrat.draft.columns import (
+    UNCLEAR,
+    UNREAD,
+    Guess,
+    as_missing,
+    distinct,
+    kinds,
+    mostly_read,
+    plain,
+    present,
+    unread_doubt,
+    unread_values,
+)
 from cytostrat.harmonise.clinical import fold
 from cytostrat.tables import CENSORING_OTHER_DEATHS
 
@@ -77,10 +89,11 @@ def _pair(
     if not own_times or not own_events:
         return None
 
-    def order(column: str) -> tuple[bool, bool, int]:
+    def order(column: str) -> tuple[bool, bool, bool, int]:
         words = plain(column)
         named = bool(_EVENT.search(words)) or words == endpoint.casefold()
-        return (not named, "vital" in words, len(words))
+        partly = UNREAD in (_events(frame[column]) or {}).values()
+        return (partly, not named, "vital" in words, len(words))
 
     return own_times[0], min(own_events, key=order), rank
 
@@ -96,7 +109,8 @@ def _is_time(frame: pd.DataFrame, column: str) -> bool:
 
 
 def _events(series: pd.Series) -> dict[str, Any] | None:
-    levels = distinct(present(series))
+    values = present(series)
+    levels = distinct(values)
     if not 1 <= len(levels) <= 6:
         return None
     out: dict[str, Any] = {}
@@ -104,11 +118,12 @@ def _events(series: pd.Series) -> dict[str, Any] | None:
         text = fold(level)
         if text in _DEAD or text in _ALIVE:
             out[level] = int(text in _DEAD)
-        elif UNCLEAR.match(text):
-            out[level] = None
         else:
-            return None
-    return out if set(out.values()) - {None} else None
+            out[level] = None if UNCLEAR.match(text) else UNREAD
+    unread = unread_values(out, values)
+    # without the one word for death, or for life, the rest is no endpoint
+    enough = {0, 1} <= kinds(out) and mostly_read(unread, values) if unread else kinds(out)
+    return out if enough else None
 
 
 def _endpoint(name: str, table: str, time: str, event: str, frame: pd.DataFrame) -> Guess:
@@ -121,8 +136,12 @@ def _endpoint(name: str, table: str, time: str, event: str, frame: pd.DataFrame)
         unit = "days" if high > 600 else "months" if high > 40 else "years"
         if unit != "days" or high < 1500:
             doubts.append(f"the unit is taken as {unit}, because the longest time is {high:g}")
-    mapping = _events(frame[event]) or {}
     values = present(frame[event])
+    found = _events(frame[event]) or {}
+    unread = unread_values(found, values)
+    mapping = as_missing(found)
+    if unread:
+        doubts.append(unread_doubt(f"endpoints.{name}.event_values", unread))
     value: dict[str, Any] = {"time": time, "event": event, "unit": unit}
     if not {fold(key) for key in mapping} <= {"0", "1"}:
         value["event_values"] = mapping
@@ -137,5 +156,5 @@ def _endpoint(name: str, table: str, time: str, event: str, frame: pd.DataFrame)
         doubts.append(f"{n_events} of {len(values)} have an event: is 1 the event?")
     return Guess(
         f"endpoints.{name}", value, table, time, tuple(doubts),
-        f"{n_events} events in {len(values)}, longest {numbers.max():g} {unit}",
+        f"{n_events} events in {len(values)}, longest {numbers.max():g} {unit}", unread,
     )  # fmt: skip

@@ -174,11 +174,12 @@ def _spread(value: Mapping[str, Any], unread: Mapping[str, int]) -> list[str]:
     """Return an entry with its values on lines of their own, those not understood marked."""
     lines = []
     for key, item in value.items():
-        if key != "values":
+        if not isinstance(item, Mapping):
             lines.append(f"    {key}: {flow(item)}")
             continue
-        lines.append("    values:")
+        lines.append(f"    {key}:")
         for level, canonical in item.items():
-            mark = f"  {CHECK}{unread[level]} values" if level in unread else ""
+            n = unread.get(level, 0)
+            mark = f"  {CHECK}{n} value{'s' if n > 1 else ''}" if n else ""
             lines.append(f"      {flow(level)}: {flow(canonical)}{mark}")
     return lines
