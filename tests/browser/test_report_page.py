@@ -280,6 +280,30 @@ def test_page_fits_its_width(report_file, opened, width, tmp_path):
         assert shown.stat().st_size > 5000, f"{name} is blank"
 
 
+def test_what_is_folded_opens_where_it_is_wanted(report_file, opened):
+    """A link opens its entry, also a second time; print opens all, a button a section."""
+    page, _ = opened(report_file)
+    link = page.locator('#summary a[href^="#sig-"]').first
+    fold = page.locator(f"{link.get_attribute('href')} > details.fold")
+    shut = "node => !node.open"
+    assert fold.evaluate(shut)
+    link.click()
+    page.wait_for_function("node => node.open", arg=fold.element_handle())
+    fold.evaluate("node => { node.open = false; }")
+    link.click()
+    assert not fold.evaluate(shut)
+    rest = page.locator("#signatures details.fold:not([open])")
+    assert rest.count() > 0
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert rest.count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert rest.count() > 0
+    button = page.locator("#signatures button.unfold")
+    button.click()
+    assert rest.count() == 0
+    page.wait_for_function("node => node.textContent === 'Close all'", arg=button.element_handle())
+
+
 def test_page_prints(report_file, opened, tmp_path):
     page, _ = opened(report_file, scheme="dark")
     page.emulate_media(media="print")

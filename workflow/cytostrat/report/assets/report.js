@@ -65,10 +65,27 @@
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (let node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    for (const node of target ? target.querySelectorAll(":scope > details.fold") : []) node.open = true;
     if (target) target.scrollIntoView();
   };
   addEventListener("hashchange", reveal);
+  // Following a link to where one already is changes no hash.
+  document.addEventListener("click", (e) => {
+    const link = e.target.closest('a[href^="#"]');
+    if (link && link.hash === location.hash) reveal();
+  });
   if (location.hash) reveal();
+  for (const section of document.querySelectorAll("main > section")) {
+    const folds = [...section.querySelectorAll("details.fold")];
+    if (folds.length < 2) continue;
+    const words = () => (folds.some((node) => !node.open) ? "Open all" : "Close all");
+    const all = make("button", { type: "button", class: "unfold", on: { click: () => {
+      const open = folds.some((node) => !node.open);
+      for (const node of folds) node.open = open;
+    } } }, words());
+    for (const node of folds) node.addEventListener("toggle", () => { all.textContent = words(); });
+    section.querySelector("h2").after(all);
+  }
 
   const links = new Map(
     [...document.querySelectorAll("nav.sections a")].map((a) => [a.getAttribute("href").slice(1), a]));
