@@ -136,6 +136,15 @@ CASES = {
         {"clinical": CLINICAL.assign(id=["P1", "P2", "P3", "P4"])},
         ["clinical.tsv", "'P1', 'P2', 'P3', 'P4'", "'S1', 'S2', 'S3', 'S4'", "clinical.0.join"],
     ),
+    "ids that the sample names begin with": (
+        {"expression": EXPRESSION.add_suffix("_T1")},
+        ["clinical.tsv", "'S1_T1' begins with 'S1'", "characters: 2,",
+         "sample_to_patient the rule pattern", "clinical.0.join"],
+    ),
+    "ids that begin with the sample names": (
+        {"clinical": CLINICAL.assign(id=[f"S{number}-N" for number in range(1, 5)])},
+        ["clinical.tsv", "'S1-N' begins with 'S1'", "characters: 2,", "clinical.0.join"],
+    ),
     "duplicate samples": (
         {"expression": EXPRESSION.set_axis(["S1", "S2", "S2", "S4"], axis=1)},
         ["expression.tsv", "sample 'S2' occurs 2 times", "rename or remove"],

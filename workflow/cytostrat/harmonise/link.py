@@ -27,6 +27,8 @@ TCGA_SAMPLE_TYPES = {
 }
 _TCGA = re.compile(r"^TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?:-(\d{2})|$)")
 _SHOWN = 5
+_BEGINNINGS = 50
+_SHORTEST_BEGINNING = 2
 FORMULA_MARKS = ("=", "+", "-", "@")
 
 
@@ -167,9 +169,24 @@ def join(
         theirs = [repr(key) for key in dict.fromkeys(own)][:_SHOWN]
         raise InputError(
             f"{table_file}: no value of column {rule['column']!r} ({', '.join(theirs)}, ...) is a "
-            f"{rule['to']} of {expression_file} ({', '.join(shown)}, ...); correct {place} "
-            "(column, to, remove_prefix, remove_suffix, characters) or sample_to_patient."
+            f"{rule['to']} of {expression_file} ({', '.join(shown)}, ...); "
+            f"correct {place} (column, to, remove_prefix, remove_suffix, characters) or "
+            f"sample_to_patient{_begun(wanted, own) or _begun(own, wanted)}."
         )
     frame = table.iloc[np.where(rows >= 0, rows, 0)].reset_index(drop=True).astype(object)
     frame[rows < 0] = np.nan
     return frame, len(set(position.values()) - set(rows.tolist()))
+
+
+def _begun(longer: Sequence[str | None], shorter: Sequence[str | None]) -> str:
+    """Say where names of one side begin with those of the other, and what joins these."""
+    known = set(shorter)
+    for name in [name for name in longer if name][:_BEGINNINGS]:
+        for end in range(len(name) - 1, _SHORTEST_BEGINNING - 1, -1):
+            if name[:end] in known:
+                return (
+                    f" ({name!r} begins with {name[:end]!r}: compare the first characters alone, "
+                    f"characters: {end}, or join to the patient and give sample_to_patient the "
+                    "rule pattern)"
+                )
+    return ""
