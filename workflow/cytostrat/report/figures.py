@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
@@ -433,24 +434,25 @@ def kaplan_meier(
     year = 365.25
     with style():
         figure = Figure(figsize=(4.1, 3.3))
-        axes = figure.add_axes((0.19, 0.42, 0.77, 0.48))
+        axes = figure.add_axes((0.22, 0.42, 0.74, 0.48))
         beneath = blended_transform_factory(axes.transData, figure.transFigure)
         reach = float(curves["time"].max()) / year
         ticks = MaxNLocator(5, integer=reach >= 5).tick_values(0, reach)
         ticks = ticks[(ticks >= 0) & (ticks <= reach)]
-        figure.text(0.01, 0.22, "at risk", fontsize=7.5, weight="bold")
+        figure.text(0.01, 0.22, "at risk, by third", fontsize=7.5, weight="bold")
         groups = [group for group in ("low", "middle", "high") if group in set(curves["group"])]
         for line, group in enumerate(groups):
             rows = curves[curves["group"].eq(group)].sort_values("time", kind="stable")
             steps = rows[~rows["tick"].astype(bool)]
             colour = palette.TERTILES[("low", "middle", "high").index(group)]
-            axes.step(
-                steps["time"] / year, steps["survival"], where="post", color=colour, lw=1.6,
-                ls=("-", "--", "-.")[line], label=f"{group} third",
-            )  # fmt: skip
+            mark = {"color": colour, "lw": 1.6, "ls": ("-", "--", "-.")[line]}
+            axes.step(steps["time"] / year, steps["survival"], where="post", **mark)
             at_tick = rows[rows["tick"].astype(bool)]
             height = 0.155 - 0.06 * line
             figure.text(0.01, height, group, fontsize=7.5)
+            # The numbers are the key as well: a legend would lie on the curves.
+            sample = Line2D((0.104, 0.168), (height + 0.012,) * 2, **mark)
+            figure.add_artist(sample)
             for tick in ticks:
                 found = at_tick.loc[np.isclose(at_tick["time"] / year, tick), "at_risk"]
                 if len(found):
@@ -467,7 +469,6 @@ def kaplan_meier(
             fontsize=8.5,
         )
         axes.set_title(wording.visible(f"{cohort}, {endpoint}"), loc="left")
-        axes.legend(loc="lower left")
         return finish(
             figure,
             name=name,
