@@ -188,7 +188,9 @@ def _layer(path: str | Path, cohort: AnnData, layer: str) -> Expression:
     elif layer in cohort.layers:
         values = cohort.layers[layer]
     else:
-        known = ", ".join(["X", *(["raw"] if cohort.raw is not None else []), *cohort.layers])
+        known = ", ".join(
+            ["X", *(["raw"] if cohort.raw is not None else []), *filter(None, cohort.layers)]
+        )
         raise InputError(
             f"{path}: has no layer {layer!r} (it has {known}); correct expression.layer in the "
             "cohort file."
