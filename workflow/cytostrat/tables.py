@@ -399,7 +399,7 @@ def write_cohort(cohort: AnnData, path: str | Path) -> None:
     # the same arrays, not copies: a matrix of cells may fill half the memory
     out = anndata.AnnData(
         X=cohort.X, obs=storable(cohort.obs), var=cohort.var, obsm=dict(cohort.obsm),
-        layers=dict(cohort.layers),
+        layers={name: cohort.layers[name] for name in cohort.layers if name is not None},
         uns={**cohort.uns, "provenance": text},
     )  # fmt: skip
     with whole(path) as part:
