@@ -3,19 +3,21 @@
 Call: python tests/benchmarks/bench.py [--peers PYTHON] [--threads 2] [--repeats 5] [--only JOB]
 
 Every row is one tool on one piece of work in a process of its own, on the same machine and with
-the same threads: median seconds of the scoring call over the repeats (peers: see the column
-``runs``), processor seconds of that call (all threads; helper processes are not counted; more
-than threads times seconds never, much less where the machine was busy), seconds of the whole
-process (start, imports, reading, one scoring call), peak memory of the process, and the largest
-difference between its scores and ours.
+the same threads: median seconds of the scoring call over the repeats (see the column ``runs``; the
+first call of a peer starts its helpers and compiles, which the median leaves out), processor
+seconds of that call (all threads; helper processes are not counted; more than threads times
+seconds never, much less where the machine was busy), seconds of the whole process (start, imports,
+reading, scoring: one call of ours, all calls of a peer), peak memory of the process, and the
+largest difference between its scores and ours.
 
-The floor is what nobody can leave undone: each value is ranked once (8 ns on one thread: a
-ranking of 20,000 float32 by radix sort takes 0.16 ms) and each gene of each set is looked up once
-per sample (1 ns). GSVA's floor ranks every value twice, by gene and by sample. In brackets stand
-processor seconds over those of the floor, which do not depend on what else the machine does.
+The floor is what a plain program can't leave undone: each value is ranked once (8 ns on one
+thread: a radix sort of 20,000 float32 in three passes takes 0.16 ms) and each gene of each set is
+looked up once per sample (1 ns). GSVA's floor ranks every value twice, by gene and by sample. In
+brackets stand processor seconds over those of the floor, which do not depend on what else the
+machine does.
 
 GSEApy on 2,000 sets holds more than 20 GB, so it gets every tenth sample and its time is multiplied
-by ten (it is proportional to samples); ``--whole`` gives it all of them.
+by ten (it is proportional to samples), and it runs once; ``--whole`` gives it all samples.
 
 pyUCell and decoupler come from the dependency group ``bench``; ``--peers`` names another
 interpreter that has them. R GSVA runs where ``Rscript`` has it.
@@ -235,18 +237,19 @@ def spawn(python: str, arguments: list[str], threads: int) -> tuple[dict | None,
     return json.loads(text.splitlines()[-1]) | {"peak": peak}, process, ""
 
 
-def run_r(name: str, folder: Path, threads: int) -> tuple[dict | None, float, str]:
+def run_r(name: str, folder: Path, threads: int, repeats: int) -> tuple[dict | None, float, str]:
     """Run R GSVA, as `spawn` does."""
     if not shutil.which("Rscript"):
         return None, 0.0, "Rscript is not installed"
     text, process, peak, last = finish(
-        ["Rscript", str(HERE / "gsva.R"), str(folder), WORK[name][4], str(threads)], threads
+        ["Rscript", str(HERE / "gsva.R"), str(folder), WORK[name][4], str(threads), str(repeats)],
+        threads,
     )
     if text is None:
         return None, process, last
     samples, _, n_sets, _, _ = WORK[name]
     np.save(folder / "r-gsva.npy", np.fromfile(folder / "scores.bin").reshape(samples, n_sets))
-    return {"seconds": [float(text.split()[-1])], "peak": peak}, process, ""
+    return {"seconds": [float(value) for value in text.split()], "peak": peak}, process, ""
 
 
 def floor(name: str, threads: int) -> float:
@@ -299,7 +302,7 @@ def bench(name: str, folder: Path, options: argparse.Namespace) -> float:
     for tool in PEERS[name]:
         tenth = False
         if tool == "r-gsva":
-            found, process, failure = run_r(name, folder, threads)
+            found, process, failure = run_r(name, folder, threads, options.peer_repeats)
         else:
             python = sys.executable if tool == "gseapy" else options.peers
             runs = "1" if name == "ssgsea-2000" else str(options.peer_repeats)
@@ -400,7 +403,7 @@ def main() -> None:
     parser.add_argument("--peers", default=sys.executable, help="interpreter that has the peers")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5, help="runs of ours")
-    parser.add_argument("--peer-repeats", type=int, default=1, help="runs of the peers")
+    parser.add_argument("--peer-repeats", type=int, default=3, help="runs of the peers")
     parser.add_argument("--whole", action="store_true", help="no tenth for GSEApy: 20 GB")
     parser.add_argument("--only", choices=[*WORK, "cells"], action="append")
     options = parser.parse_args()

@@ -13,8 +13,8 @@ from cytostrat.scoring import score
 genes = [f"G{i}" for i in range(50)]
 matrix = np.random.default_rng(1).normal(size=(9, 50))
 found = score(matrix.astype("float32"), genes, {"S": (genes[:5], [])}, method="ssgsea", threads=2)
-from cytostrat.scoring import ranking
-hits = sum(ranking._rank_dense_32.stats.cache_hits.values())
+from cytostrat.scoring import radix
+hits = sum(radix.rank_dense_32.stats.cache_hits.values())
 print(hits, found["S"].sum().hex())
 """
 
@@ -56,3 +56,34 @@ def test_without_a_writable_place_the_code_is_compiled_and_not_cached(package, t
     output = job.communicate()[0].split()
     assert job.returncode == 0
     assert output[0] == "0"
+
+
+EVERY = """
+import importlib, pkgutil
+import numpy as np
+from scipy import sparse
+from cytostrat import scoring
+genes = [f"G{i}" for i in range(90)]
+sets = {"A": (genes[:5], genes[7:9]), "B": (genes[3:30], [])}
+dense = np.random.default_rng(1).normal(size=(9, 90))
+for matrix in (dense, np.where(dense > 0, dense, 0), np.where(dense > 1, np.nan, dense)):
+    for kind in (np.float32, np.float64):
+        for method in ("ssgsea", "singscore", "ucell", "zscore", "gsva", "aucell"):
+            options = {"max_rank": 60} if method == "ucell" else {}
+            scoring.score(matrix.astype(kind), genes, sets, method=method, **options)
+            if method not in ("gsva", "zscore"):
+                rows = sparse.csr_matrix(matrix.astype(kind))
+                scoring.score(rows, genes, sets, method=method, **options)
+                ranked = scoring.rank(rows, tied=True)
+                scoring.score(ranked, genes, sets, method=method, **options)
+for module in pkgutil.iter_modules(scoring.__path__):
+    found = vars(importlib.import_module(f"cytostrat.scoring.{module.name}")).values()
+    for function in found:
+        if len(getattr(function, "signatures", [])) > 1:
+            print(module.name, function.__name__, function.signatures)
+"""
+
+
+def test_each_compiled_function_has_one_combination_of_types():
+    found = subprocess.run([sys.executable, "-c", EVERY], capture_output=True, text=True)
+    assert (found.stdout, found.returncode) == ("", 0), found.stderr

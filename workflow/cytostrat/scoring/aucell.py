@@ -38,7 +38,7 @@ METHOD = Method(
 
 
 @compiled
-def _areas(ranks, spread, counts, indptr, members, fraction, out):
+def _areas(ranks, spread, counts, indptr, places, fraction, out):
     for row in range(ranks.shape[0]):
         n = counts[row]
         limit = np.int64(np.ceil(fraction * n))
@@ -49,7 +49,7 @@ def _areas(ranks, spread, counts, indptr, members, fraction, out):
             whole = 0  # twice the area of the genes whose tie does not cross the limit
             part = 0.0
             for i in range(indptr[item], indptr[item + 1]):
-                gene = np.uint32(members[i])
+                gene = np.uint32(places[i])
                 doubled = ranks[row, gene]
                 if doubled <= 0:
                     continue
@@ -114,6 +114,7 @@ def aucell(
     if not 0 < fraction <= 1:
         raise ScoringError(f"aucell needs a fraction above 0 and up to 1, not {fraction}.")
     out = np.empty((matrix.shape[0], len(lists.declared)))
+    used, places = lists.compact(matrix.shape[1])
 
     def work(ranked: Ranked, start: int, stop: int) -> None:
         _areas(
@@ -121,10 +122,10 @@ def aucell(
             ranked.spread,
             ranked.counts,
             lists.indptr,
-            lists.members,
+            places,
             fraction,
             out[start:stop],
         )
 
-    for_ranked(matrix, work, tied=True, threads=threads)
+    for_ranked(matrix, work, columns=used, tied=True, threads=threads)
     return lists.difference(out)

@@ -66,11 +66,11 @@ class GeneLists:
             return np.full((values.shape[0], len(owner)), absent)
         return np.where(owner >= 0, values[:, np.maximum(owner, 0)], absent)
 
-    def difference(self, values: np.ndarray) -> np.ndarray:
-        """Up minus down of each signature, from list values (samples x lists)."""
+    def difference(self, values: np.ndarray, weight: float = 1.0) -> np.ndarray:
+        """Up minus `weight` times down of each signature, from list values (samples x lists)."""
         if (self.down < 0).all():
             return values if len(self.up) == values.shape[1] else self.side(values, self.up)
-        return self.side(values, self.up) - self.side(values, self.down)
+        return self.side(values, self.up) - weight * self.side(values, self.down)
 
 
 def column_of(genes: Sequence[str]) -> dict[str, int]:

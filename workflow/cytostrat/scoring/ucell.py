@@ -35,20 +35,32 @@ METHOD = Method(
 
 
 @compiled
-def _capped_sums(ranks, counts, indptr, members, max_rank, sums, present):
+def _statistics(ranks, counts, n_genes, indptr, places, declared, impute, cap, out):
+    """Evaluate u of each list, see `ucell`; ranks and sums are doubled, hence whole."""
     for row in range(ranks.shape[0]):
+        own = ranks[row]
         top = 2 * (counts[row] + 1)
-        cap = 2 * max_rank
-        for item in range(sums.shape[1]):
-            k = 0
+        for item in range(out.shape[1]):
+            start, stop = np.uint64(indptr[item]), np.uint64(indptr[item + 1])
+            k = indptr[item + 1] - indptr[item]
             total = 0
-            for i in range(indptr[item], indptr[item + 1]):
-                doubled = ranks[row, members[i]]
-                if doubled > 0:
-                    k += 1
-                    total += min(top - doubled, cap)
-            sums[row, item] = 0.5 * total
-            present[row, item] = k
+            for i in range(start, stop):
+                total += min(top - own[np.uint32(places[i])], 2 * cap)
+            if counts[row] < n_genes:  # genes that are NaN have doubled rank 0
+                for i in range(start, stop):
+                    if own[np.uint32(places[i])] == 0:
+                        k -= 1
+                        total -= min(top, 2 * cap)
+            measured = k > 0
+            if impute:
+                total += 2 * cap * (declared[item] - k)
+                k = declared[item]
+            lowest = k * (k + 1) / 2.0
+            width = k * cap - lowest
+            if measured and width > 0:
+                out[row, item] = 1.0 - (0.5 * total - lowest) / width
+            else:
+                out[row, item] = np.nan
 
 
 def ucell(
@@ -117,28 +129,22 @@ def ucell(
             f"Gene set {owner!r} has {sizes[largest]} genes, more than the {cap} ranks that ucell "
             "looks at; shorten the set, or score it by another method."
         )
-    sums = np.empty((n_cells, len(lists.declared)))
-    present = np.empty(sums.shape, dtype=np.int32)
+    out = np.empty((n_cells, len(lists.declared)))
+    used, places = lists.compact(n_genes)
 
     def work(ranked: Ranked, start: int, stop: int) -> None:
-        _capped_sums(
+        _statistics(
             ranked.ranks,
             ranked.counts,
+            n_genes,
             lists.indptr,
-            lists.members,
+            places,
+            lists.declared,
+            missing == "impute",
             cap,
-            sums[start:stop],
-            present[start:stop],
+            out[start:stop],
         )
 
-    for_ranked(matrix, work, threads=threads)
-    measured = present > 0
-    if missing == "impute":
-        sums += cap * (lists.declared - present)
-        present[:] = lists.declared
-    lowest = present * (present + 1) / 2.0
-    width = present * float(cap) - lowest
-    usable = measured & (width > 0)
-    scores = 1.0 - np.divide(sums - lowest, width, where=usable, out=np.full(sums.shape, np.nan))
-    up, down = lists.side(scores, lists.up), lists.side(scores, lists.down)
-    return np.maximum(up - down_weight * down, 0.0)
+    for_ranked(matrix, work, columns=used, threads=threads)
+    scores = lists.difference(out, down_weight)
+    return np.maximum(scores, 0.0, out=scores)
