@@ -58,7 +58,7 @@ def test_without_a_writable_place_the_code_is_compiled_and_not_cached(package, t
     assert output[0] == "0"
 
 
-EVERY = """
+EVERY = r"""
 import importlib, pkgutil
 import numpy as np
 from scipy import sparse
@@ -80,10 +80,13 @@ for module in pkgutil.iter_modules(scoring.__path__):
     found = vars(importlib.import_module(f"cytostrat.scoring.{module.name}")).values()
     for function in found:
         if len(getattr(function, "signatures", [])) > 1:
-            print(module.name, function.__name__, function.signatures)
+            print(function.__name__, *function.signatures, sep='\n', end='\n\n')
 """
 
 
-def test_each_compiled_function_has_one_combination_of_types():
-    found = subprocess.run([sys.executable, "-c", EVERY], capture_output=True, text=True)
+def test_each_compiled_function_has_one_combination_of_types(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}  # or nothing is compiled
+    found = subprocess.run(
+        [sys.executable, "-c", EVERY], env=environment, capture_output=True, text=True
+    )
     assert (found.stdout, found.returncode) == ("", 0), found.stderr

@@ -156,7 +156,7 @@ def _order_lower(a, b, n, lower, hist):
 
 
 @compiled
-def _assign(a, n, lower, wide, n_zero, ranks, spread):
+def _assign(a, n, lower, n_zero, ranks, spread):
     """Write doubled average ranks, and spreads where asked for, of the sorted genes.
 
     Genes whose number is beyond the last place of `ranks` are written to that place.
@@ -164,8 +164,9 @@ def _assign(a, n, lower, wide, n_zero, ranks, spread):
     low = np.uint64(0xFFFFFFFF)
     zero = np.uint64(0x80000000)
     last = np.uint64(ranks.shape[0] - 1)
+    wide = lower.shape[0] > 0
     tied = spread.shape[0] > 0
-    shift = 0
+    shift = np.int64(0)
     start = np.uint64(0)
     while start < n:
         upper = a[start] >> np.uint64(32)
@@ -203,7 +204,7 @@ def rank_dense_32(bits, ranks, spread, counts):
     lower = np.empty(0, np.uint32)
     hist = np.empty((2, BINS), np.int32)
     for row in range(bits.shape[0]):
-        n = 0
+        n = np.int64(0)
         for gene in range(n_genes):
             value = bits[row, gene]
             size = value & np.uint32(0x7FFFFFFF)
@@ -217,7 +218,7 @@ def rank_dense_32(bits, ranks, spread, counts):
             a[n] = (np.uint64(key) << np.uint64(32)) | np.uint64(gene)
             n += 1
         _radix(a, b, np.uint64(n), hist)
-        _assign(a, np.uint64(n), lower, False, 0, ranks[row], spread[row if tied else 0])
+        _assign(a, np.uint64(n), lower, np.int64(0), ranks[row], spread[row if tied else 0])
         counts[row] = n
     return FINITE
 
@@ -236,7 +237,7 @@ def rank_dense_64(bits, ranks, spread, counts):
     low = np.uint64(0xFFFFFFFF)
     every = ~np.uint64(0)
     for row in range(bits.shape[0]):
-        n = 0
+        n = np.int64(0)
         for gene in range(n_genes):
             value = bits[row, gene]
             size = value & ~sign
@@ -252,7 +253,7 @@ def rank_dense_64(bits, ranks, spread, counts):
             n += 1
         _radix(a, b, np.uint64(n), hist)
         _order_lower(a, b, n, lower, hist)
-        _assign(a, np.uint64(n), lower, True, 0, ranks[row], spread[row if tied else 0])
+        _assign(a, np.uint64(n), lower, np.int64(0), ranks[row], spread[row if tied else 0])
         counts[row] = n
     return FINITE
 
@@ -273,7 +274,7 @@ def rank_csr_32(indptr, indices, bits, first, place, ranks, spread, counts):
     for row in range(ranks.shape[0]):
         begin, end = np.uint64(indptr[first + row]), np.uint64(indptr[first + row + 1])
         n = np.uint64(0)
-        n_missing = 0
+        n_missing = np.int64(0)
         before = -1
         for i in range(begin, end):
             gene = indices[i]
@@ -291,7 +292,7 @@ def rank_csr_32(indptr, indices, bits, first, place, ranks, spread, counts):
             a[n] = (np.uint64(value ^ flip) << np.uint64(32)) | np.uint64(place[np.uint32(gene)])
             n += np.uint64(1)
         _radix(a, b, n, hist)
-        _assign_csr(row, a, n, n_missing, n_genes, lower, False, own, ranks, spread, counts)
+        _assign_csr(row, a, n, n_missing, n_genes, lower, own, ranks, spread, counts)
         if n_missing:
             for i in range(begin, end):
                 at = place[indices[i]]
@@ -315,7 +316,7 @@ def rank_csr_64(indptr, indices, bits, first, place, ranks, spread, counts):
     for row in range(ranks.shape[0]):
         begin, end = np.uint64(indptr[first + row]), np.uint64(indptr[first + row + 1])
         n = np.uint64(0)
-        n_missing = 0
+        n_missing = np.int64(0)
         before = -1
         for i in range(begin, end):
             gene = indices[i]
@@ -336,7 +337,7 @@ def rank_csr_64(indptr, indices, bits, first, place, ranks, spread, counts):
             n += np.uint64(1)
         _radix(a, b, n, hist)
         _order_lower(a, b, np.int64(n), lower, hist)
-        _assign_csr(row, a, n, n_missing, n_genes, lower, True, own, ranks, spread, counts)
+        _assign_csr(row, a, n, n_missing, n_genes, lower, own, ranks, spread, counts)
         if n_missing:
             for i in range(begin, end):
                 at = place[indices[i]]
@@ -346,7 +347,7 @@ def rank_csr_64(indptr, indices, bits, first, place, ranks, spread, counts):
 
 
 @compiled
-def _assign_csr(row, a, n, n_missing, n_genes, lower, wide, own, ranks, spread, counts):
+def _assign_csr(row, a, n, n_missing, n_genes, lower, own, ranks, spread, counts):
     """Write a sparse row's ranks and spreads, zeros included; `own` is scratch space."""
     width = ranks.shape[1]
     n_zero = n_genes - np.int64(n) - n_missing
@@ -357,7 +358,7 @@ def _assign_csr(row, a, n, n_missing, n_genes, lower, wide, own, ranks, spread, 
     own[0, :] = 2 * negative + n_zero + 1
     if tied:
         own[1, :] = n_zero - 1
-    _assign(a, n, lower, wide, n_zero, own[0], own[1, : width + 1 if tied else 0])
+    _assign(a, n, lower, n_zero, own[0], own[1, : width + 1 if tied else 0])
     ranks[row, :] = own[0, :width]
     if tied:
         spread[row, :] = own[1, :width]
